@@ -1,0 +1,465 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * DOC: Where new blocks go
+ *
+ * A block is allocated before its first data are written, as a change of the
+ * map alone. That is safe because a new block says what was there before: in a
+ * dynamic image its sectors are zeros, in a differencing image no bit is set,
+ * so the parents still own everything. Data are then written like any other
+ * write to a block that the leaf holds. When the BAT entry may go to disk, and
+ * after what, is commit.c's business.
+ *
+ * Space comes from a reserve at the end of the file that a thread extends ahead
+ * of need, in this order: reserve space behind the end of the file; write the
+ * footer at the new end, which moves it; fsync; zero the old footer; use the
+ * space. So a footer is at the end of the file after any crash.
+ *
+ * A slot that this attach created by extending the file is known to hold zeros.
+ * Everything else (what lies below the end found at attach, all of a block
+ * device, a freed slot) is zeroed before the map points at it, and the fsync
+ * that precedes the BAT entry makes that durable.
+ *
+ * A freed slot is used again only after a commit that began after its entry had
+ * left the map, and after every request that could have seen the old entry.
+ */
+#include <linux/kthread.h>
+#include <linux/mm.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "alloc.h"
+
+static u32 slot_sects(const struct vhd_alloc *a)
+{
+	return a->leaf->layout.bitmap_sects + a->leaf->layout.block_sects;
+}
+
+static bool leaf_holds(struct vhd_alloc *a, u64 word)
+{
+	struct vhd_owners *o = vhd_word_owners(word);
+
+	if (o)
+		return o->entry != VHD_BAT_UNUSED;
+	return vhd_word_layer(word) == a->leaf->id;
+}
+
+/* A slot behind everything in use, or nothing if the file must grow first. */
+static int slot_at_end(struct vhd_alloc *a, u32 *entry)
+{
+	u64 at = vhd_slot_align(&a->leaf->layout, a->next);
+
+	if (at + slot_sects(a) > VHD_MAX_SECTOR)
+		at = a->next;
+	if (at + slot_sects(a) > VHD_MAX_SECTOR)
+		return -ENOSPC;
+	if (at + slot_sects(a) > a->end - 1)
+		return a->leaf->f.bdev ? -ENOSPC : -EAGAIN;
+	*entry = at;
+	a->next = at + slot_sects(a);
+	return 0;
+}
+
+static int take_slot(struct vhd_alloc *a, u32 *entry, u64 *stale)
+{
+	struct vhd_slot *s = list_first_entry_or_null(&a->free, struct vhd_slot, list);
+	int ret;
+
+	if (s) {
+		list_del(&s->list);
+		*entry = s->entry;
+		*stale = slot_sects(a);
+		kfree(s);
+		return 0;
+	}
+	ret = slot_at_end(a, entry);
+	if (!ret)
+		*stale = a->stale_end > *entry ?
+			 min_t(u64, a->stale_end - *entry, slot_sects(a)) : 0;
+	return ret;
+}
+
+/* Without memory for the note the slot is lost until the next attach. */
+static void give_slot(struct list_head *list, u32 entry)
+{
+	struct vhd_slot *s = kmalloc(sizeof(*s), GFP_KERNEL);
+
+	if (!s)
+		return;
+	s->entry = entry;
+	list_add_tail(&s->list, list);
+}
+
+static void kick(struct vhd_alloc *a)
+{
+	WRITE_ONCE(a->kicked, true);
+	wake_up(&a->wait);
+}
+
+/* Extend before the last quarter of an extension is used up. */
+static void kick_if_low(struct vhd_alloc *a)
+{
+	u64 low = min_t(u64, a->unused, 4) * slot_sects(a);
+
+	if (!a->leaf->f.bdev && !a->no_space && a->next + low > a->end - 1)
+		kick(a);
+}
+
+/* Return: 0 with a slot, 1 if there is nothing to do, -EINPROGRESS, errno. */
+static int begin_block(struct vhd_alloc *a, u32 block, u64 *word, struct vhd_waiter *w,
+		       u32 *entry, u64 *stale)
+{
+	int ret;
+
+	lockdep_assert_held(&a->lock);
+	if (vhd_word_unresolved(*word) || leaf_holds(a, *word))
+		return 1;
+	w->block = block;
+	if (*word & VHD_WORD_ALLOCATING) {
+		list_add_tail(&w->list, &a->parked);
+		return -EINPROGRESS;
+	}
+	if (a->failed)
+		return -EIO;
+	ret = take_slot(a, entry, stale);
+	if (ret == -EAGAIN) {
+		list_add_tail(&w->list, &a->waiting);
+		kick(a);
+		return -EINPROGRESS;
+	}
+	if (!ret)
+		WRITE_ONCE(*word, *word | VHD_WORD_ALLOCATING);
+	kick_if_low(a);
+	return ret;
+}
+
+static int clean_slot(struct vhd_alloc *a, u32 entry, u64 stale)
+{
+	if (!stale)
+		return 0;
+	return vhd_io_zero(&a->leaf->f, (u64)entry << VHD_SECTOR_SHIFT,
+			   stale << VHD_SECTOR_SHIFT, false);
+}
+
+/* A descriptor for a block that had one owner or none so far. */
+static struct vhd_owners *owners_of_word(struct vhd_alloc *a, u32 block, u64 word)
+{
+	u32 layer = vhd_word_layer(word);
+	struct vhd_owners *o;
+
+	o = vhd_owners_alloc(block, a->leaf->layout.block_sects, 1);
+	if (!o)
+		return NULL;
+	o->nr = 1;
+	o->run[0].layer = layer;
+	o->run[0].sect = layer ? vhd_word_sect(word) : 0;
+	return o;
+}
+
+/* The map says from now on that the leaf has the block. */
+static void publish_block(struct vhd_alloc *a, u32 block, u64 *word, u32 entry,
+			  struct vhd_owners *new)
+{
+	u64 data = vhd_bat_data_sect(&a->leaf->layout, entry);
+	struct vhd_owners *o = new ?: vhd_word_owners(*word);
+
+	lockdep_assert_held(&a->lock);
+	if (o) {
+		o->data = data;
+		smp_store_release(&o->entry, entry);
+		WRITE_ONCE(*word, (unsigned long)o | VHD_WORD_OWNERS | VHD_WORD_UNCOMMITTED);
+	} else {
+		WRITE_ONCE(*word, vhd_word_full(a->leaf->id, data) | VHD_WORD_UNCOMMITTED);
+	}
+	a->unused--;
+	vhd_alloc_make_dirty(a, block);
+	atomic64_inc(&a->allocations);
+}
+
+static void wake_list(struct list_head *list, int err)
+{
+	struct vhd_waiter *w, *n;
+
+	list_for_each_entry_safe(w, n, list, list) {
+		list_del_init(&w->list);
+		w->wake(w, err);
+	}
+}
+
+static void unpark(struct vhd_alloc *a, u32 block, struct list_head *out)
+{
+	struct vhd_waiter *w, *n;
+
+	lockdep_assert_held(&a->lock);
+	list_for_each_entry_safe(w, n, &a->parked, list)
+		if (w->block == block)
+			list_move_tail(&w->list, out);
+}
+
+/* Everything that a slot needs and that may take time, without the lock. */
+static int prepare_block(struct vhd_alloc *a, u32 block, u64 word, u32 entry, u64 stale,
+			 struct vhd_owners **new)
+{
+	int ret = clean_slot(a, entry, stale);
+
+	if (!ret)
+		ret = vhd_layer_reserve_entry(a->leaf, block);
+	if (ret || a->leaf->layout.type == VHD_TYPE_DYNAMIC || (word & VHD_WORD_OWNERS))
+		return ret;
+	*new = owners_of_word(a, block, word);
+	return *new ? 0 : -ENOMEM;
+}
+
+/**
+ * vhd_alloc_block() - give the leaf a block
+ * @a: allocator
+ * @block: of the leaf; resolved
+ * @w: woken later if this returns -EINPROGRESS
+ *
+ * Context: sleeps, for I/O if the slot must be zeroed; never for another
+ * request or for space: then @w waits, not the thread.
+ * Return: 0: look at the map again. -EINPROGRESS: @w is woken when it is worth
+ * trying again. -ENOSPC, -EIO (metadata failed before), -ENOMEM or what zeroing
+ * the slot said.
+ */
+int vhd_alloc_block(struct vhd_alloc *a, u32 block, struct vhd_waiter *w)
+{
+	u64 *word = vhd_map_slot(a->map, block), stale;
+	struct vhd_owners *new = NULL;
+	LIST_HEAD(woken);
+	u32 entry;
+	int ret;
+
+	if (!word)
+		return -ENOMEM;
+	mutex_lock(&a->lock);
+	ret = begin_block(a, block, word, w, &entry, &stale);
+	mutex_unlock(&a->lock);
+	if (ret == -ENOSPC)
+		vhd_alloc_report(a, ret);
+	if (ret)
+		return ret == 1 ? 0 : ret;
+	ret = prepare_block(a, block, *word, entry, stale, &new);
+	mutex_lock(&a->lock);
+	if (ret) {
+		give_slot(&a->free, entry);
+		WRITE_ONCE(*word, *word & ~VHD_WORD_ALLOCATING);
+	} else {
+		publish_block(a, block, word, entry, new);
+	}
+	unpark(a, block, &woken);
+	mutex_unlock(&a->lock);
+	wake_list(&woken, 0);
+	return ret;
+}
+
+/**
+ * vhd_alloc_free_block() - take a block out of an image without a parent
+ * @a: allocator
+ * @block: of the leaf
+ * @w: woken later if this returns -EINPROGRESS
+ *
+ * Context: sleeps for memory only.
+ * Return: 0, -EINPROGRESS if the block is just being allocated, -EIO if
+ * metadata failed before.
+ */
+int vhd_alloc_free_block(struct vhd_alloc *a, u32 block, struct vhd_waiter *w)
+{
+	u64 *word = vhd_map_slot(a->map, block);
+	struct vhd_owners *o;
+	int ret = 0;
+	u32 entry;
+
+	if (!word)
+		return -ENOMEM;
+	mutex_lock(&a->lock);
+	w->block = block;
+	if (*word & VHD_WORD_ALLOCATING) {
+		list_add_tail(&w->list, &a->parked);
+		ret = -EINPROGRESS;
+	} else if (a->failed) {
+		ret = -EIO;
+	} else if (leaf_holds(a, *word)) {
+		entry = vhd_alloc_entry(a, block, &o);
+		WRITE_ONCE(*word, 0);
+		give_slot(&a->freed, entry);
+		a->unused++;
+		vhd_alloc_make_dirty(a, block);
+		atomic64_inc(&a->frees);
+		if (o) {
+			set_bit(VHD_OWNERS_DEAD, &o->flags);
+			vhd_owners_put(o);
+		}
+	}
+	mutex_unlock(&a->lock);
+	return ret;
+}
+
+/**
+ * vhd_alloc_entry() - the BAT entry that a block should have now
+ * @a: allocator, locked
+ * @block: of the leaf
+ * @owners: its descriptor or NULL; no reference is taken
+ *
+ * Return: the entry or VHD_BAT_UNUSED.
+ */
+u32 vhd_alloc_entry(struct vhd_alloc *a, u32 block, struct vhd_owners **owners)
+{
+	u64 word = vhd_map_word(a->map, block);
+
+	lockdep_assert_held(&a->lock);
+	*owners = vhd_word_owners(word);
+	if (*owners)
+		return (*owners)->entry;
+	if (vhd_word_unresolved(word))
+		return vhd_layer_entry(a->leaf, block);
+	if (vhd_word_layer(word) != a->leaf->id)
+		return VHD_BAT_UNUSED;
+	return vhd_word_sect(word) - a->leaf->layout.bitmap_sects;
+}
+
+/**
+ * vhd_alloc_make_dirty() - the next commit writes this block's BAT entry
+ * @a: allocator, locked
+ * @block: of the leaf
+ */
+void vhd_alloc_make_dirty(struct vhd_alloc *a, u32 block)
+{
+	lockdep_assert_held(&a->lock);
+	if (!__test_and_set_bit(block, a->bat_dirty))
+		a->dirty_blocks++;
+}
+
+/**
+ * vhd_alloc_take_dirty() - take blocks whose BAT entry changed
+ * @a: allocator, locked
+ * @change: filled
+ * @room: length of @change
+ *
+ * Return: how many were taken, in ascending order.
+ */
+u32 vhd_alloc_take_dirty(struct vhd_alloc *a, struct vhd_change *change, u32 room)
+{
+	u32 nr = 0, block = 0;
+	struct vhd_owners *o;
+
+	lockdep_assert_held(&a->lock);
+	while (nr < room && a->dirty_blocks) {
+		block = find_next_bit(a->bat_dirty, a->map->nr_blocks, block);
+		if (block >= a->map->nr_blocks)
+			break;
+		__clear_bit(block, a->bat_dirty);
+		a->dirty_blocks--;
+		change[nr].block = block;
+		change[nr].entry = vhd_alloc_entry(a, block, &o);
+		change[nr].flags = VHD_CHANGE_BAT;
+		change[nr].bitmap_first = 0;
+		change[nr++].bitmap_nr = 0;
+	}
+	return nr;
+}
+
+/**
+ * vhd_alloc_committed() - what is on disk is what the map says
+ * @a: allocator, locked
+ * @block: of the leaf
+ *
+ * A descriptor of which every bit is set and that nobody else holds is replaced
+ * by a plain word. Nobody can take a new reference: only writes that set a bit
+ * do.
+ */
+void vhd_alloc_committed(struct vhd_alloc *a, u32 block)
+{
+	u64 *word = vhd_map_slot(a->map, block);
+	struct vhd_owners *o;
+
+	lockdep_assert_held(&a->lock);
+	if (!word || test_bit(block, a->bat_dirty))
+		return;
+	WRITE_ONCE(*word, *word & ~VHD_WORD_UNCOMMITTED);
+	o = vhd_word_owners(*word);
+	if (!o || o->entry == VHD_BAT_UNUSED || o->limit != o->sects ||
+	    !vhd_bitmap_all_set((const u8 *)o->bits, 0, o->sects))
+		return;
+	smp_rmb(); /* bits before the count: see above */
+	if (refcount_read(&o->ref) != 1)
+		return;
+	WRITE_ONCE(*word, vhd_word_full(a->leaf->id, o->data) | (*word & VHD_WORD_ALLOCATING));
+	vhd_owners_put(o);
+}
+
+/**
+ * vhd_alloc_commit_begin() - slots freed until now are cleared by this commit
+ * @a: allocator, locked
+ */
+void vhd_alloc_commit_begin(struct vhd_alloc *a)
+{
+	lockdep_assert_held(&a->lock);
+	list_splice_tail_init(&a->freed, &a->clearing);
+}
+
+/**
+ * vhd_alloc_commit_end() - no entry on disk names the freed slots any more
+ * @a: allocator, locked
+ * @err: the commit failed: they may still be named
+ */
+void vhd_alloc_commit_end(struct vhd_alloc *a, int err)
+{
+	lockdep_assert_held(&a->lock);
+	list_splice_tail_init(&a->clearing, err ? &a->freed : &a->cleared);
+}
+
+/**
+ * vhd_alloc_reclaim() - make slots that nobody can see any more usable
+ * @a: allocator
+ *
+ * Context: the committing thread, now and then and when an era has drained.
+ */
+void vhd_alloc_reclaim(struct vhd_alloc *a)
+{
+	LIST_HEAD(woken);
+
+	mutex_lock(&a->lock);
+	if (vhd_epoch_collect(&a->epoch)) {
+		list_splice_tail_init(&a->draining, &a->free);
+		if (!list_empty(&a->free))
+			list_splice_tail_init(&a->waiting, &woken);
+	}
+	if (!list_empty(&a->cleared) && list_empty(&a->draining) && vhd_epoch_turn(&a->epoch))
+		list_splice_tail_init(&a->cleared, &a->draining);
+	mutex_unlock(&a->lock);
+	if (!list_empty(&woken))
+		vhd_alloc_report(a, 0);
+	wake_list(&woken, 0);
+}
+
+/**
+ * vhd_alloc_report() - tell when space runs out and when it is back
+ * @a: allocator
+ * @err: outcome of the last attempt to get some
+ */
+void vhd_alloc_report(struct vhd_alloc *a, int err)
+{
+	bool full = vhd_is_full(err), changed = full != a->no_space;
+
+	WRITE_ONCE(a->no_space, full);
+	if (changed && (full || !err))
+		a->notify(a, full ? -ENOSPC : 0);
+}
+
+/**
+ * vhd_alloc_fail() - metadata on disk are no longer what we think
+ * @a: allocator
+ * @err: why
+ *
+ * From now on nothing but data is written, also not by detach.
+ */
+void vhd_alloc_fail(struct vhd_alloc *a, int err)
+{
+	LIST_HEAD(woken);
+
+	mutex_lock(&a->lock);
+	a->failed = a->failed ?: err;
+	list_splice_tail_init(&a->waiting, &woken);
+	mutex_unlock(&a->lock);
+	wake_list(&woken, -EIO);
+}

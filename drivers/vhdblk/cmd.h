@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _VHDBLK_CMD_H
+#define _VHDBLK_CMD_H
+
+#include "request.h"
+
+/**
+ * struct vhdblk_cmd - the driver's part of a request
+ * @node:	link to the thread of the hardware queue
+ * @work:	on the slow workqueue
+ * @waiter:	parked: for space, for a block, or for a commit
+ * @q:		queue
+ * @io:		the part that is being read or written
+ * @place:	where that part lies
+ * @sector:	first sector that is still to do
+ * @left:	sectors that are still to do
+ * @era:	see &struct vhd_epoch
+ * @commit:	must be committed before it is completed
+ * @status:	outcome
+ * @vecs, @nr_vecs: segments of a merged request: @inline_vecs, or from the pool
+ */
+struct vhdblk_cmd {
+	struct llist_node node;
+	struct work_struct work;
+	struct vhd_waiter waiter;
+	struct vhdblk_queue *q;
+	struct vhd_io io;
+	struct vhd_place place;
+	u64 sector;
+	u32 left;
+	int era;
+	bool commit;
+	blk_status_t status;
+	unsigned int nr_vecs;
+	struct bio_vec *vecs;
+	struct bio_vec inline_vecs[VHDBLK_INLINE_SEGMENTS];
+};
+
+void vhdblk_cmd_finish(struct vhdblk_cmd *cmd, int err);
+struct vhd_waiter *vhdblk_cmd_park(struct vhdblk_cmd *cmd);
+void vhdblk_cmd_wrote(struct vhdblk_cmd *cmd, struct vhd_place *e, u32 sects);
+int vhdblk_cmd_prepare(struct vhdblk_cmd *cmd, enum vhd_lookup what);
+
+#endif /* _VHDBLK_CMD_H */

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _VHD_COMMIT_H
+#define _VHD_COMMIT_H
+
+#include <linux/llist.h>
+
+#include "alloc.h"
+
+/* Blocks that one plan covers; a commit of more is several plans in a row. */
+#define VHD_COMMIT_BATCH	1024
+
+struct vhd_commit_item {
+	struct vhd_change change;
+	struct vhd_owners *owners;	/* referenced, or NULL */
+};
+
+/**
+ * struct vhd_commit - when metadata become durable
+ * @alloc:	whose blocks
+ * @lock:	protects @waiters; taken from completions, so irq-safe
+ * @waiters:	who wants everything up to now to be durable
+ * @dirty:	descriptors with new bits, from any context
+ * @todo:	of these, what has been taken off but not yet committed
+ * @item:	what the running plan is about, with the descriptors
+ * @change:	the same, as the planner wants it, index by index
+ * @nr:		length of both
+ * @exec:	of the committing thread
+ * @task, @wait: that thread
+ *
+ * Lock order: alloc->lock, then @lock.
+ */
+struct vhd_commit {
+	struct vhd_alloc *alloc;
+	spinlock_t lock;
+	struct list_head waiters;
+	struct llist_head dirty;
+	struct llist_node *todo;
+	struct vhd_commit_item *item;
+	struct vhd_change *change;
+	u32 nr;
+	struct vhd_exec exec;
+	struct task_struct *task;
+	wait_queue_head_t wait;
+	bool reclaim;
+	atomic64_t commits;
+};
+
+int vhd_commit_init(struct vhd_commit *c, struct vhd_alloc *a, const char *name);
+void vhd_commit_exit(struct vhd_commit *c);
+int vhd_commit_stop(struct vhd_commit *c);
+void vhd_commit_dirty(struct vhd_commit *c, struct vhd_owners *o);
+void vhd_commit_join(struct vhd_commit *c, struct vhd_waiter *w);
+void vhd_commit_reclaim(struct vhd_commit *c);
+
+#endif /* _VHD_COMMIT_H */

@@ -1,0 +1,562 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A chain as a disk: attach builds it from the bottom up, detach takes it down
+ * in the reverse order.
+ *
+ * One gendisk per attach, complete before add_disk(): what user space sees of
+ * it never changes under it.
+ */
+#include <linux/blkdev.h>
+#include <linux/hdreg.h>
+#include <linux/idr.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "device.h"
+#include "registry.h"
+
+static unsigned int max_queues = 4;
+module_param(max_queues, uint, 0644);
+MODULE_PARM_DESC(max_queues, "Most hardware queues of one device (default 4)");
+
+#define VHDBLK_QUEUE_DEPTH	128
+/* io_opt and the largest request: 4 MiB or a block. */
+#define VHDBLK_MAX_SECTS	(4u << (20 - VHD_SECTOR_SHIFT))
+
+/* Protects the table, and what a device shows of itself while it is in there. */
+static DEFINE_MUTEX(devices_lock);
+static DEFINE_IDR(devices);
+static DEFINE_IDA(indexes);
+static struct workqueue_struct *detach_wq;
+static void (*notify_user)(struct vhdblk_device *dev, enum vhdblk_notice what, int err);
+
+static void device_free(struct kref *ref)
+{
+	kfree(container_of(ref, struct vhdblk_device, ref));
+}
+
+static void notice_work(struct work_struct *work)
+{
+	struct vhdblk_device *dev = container_of(work, struct vhdblk_device, notice_work);
+	unsigned long bits = xchg(&dev->notices, 0);
+	unsigned int what;
+
+	for_each_set_bit(what, &bits, VHDBLK_NR_NOTICES)
+		notify_user(dev, what, READ_ONCE(dev->notice_error));
+}
+
+/* Any context. Repeated notices become one. */
+static void notice(struct vhdblk_device *dev, enum vhdblk_notice what, int err)
+{
+	WRITE_ONCE(dev->notice_error, err);
+	set_bit(what, &dev->notices);
+	schedule_work(&dev->notice_work);
+}
+
+static void report_error(struct vhdblk_queue *q, int err)
+{
+	struct vhdblk_device *dev = container_of(q, struct vhdblk_device, q);
+
+	if (err != -ENOSPC && err != -EDQUOT)
+		notice(dev, VHDBLK_NOTICE_IO_ERROR, err);
+}
+
+static void report_space(struct vhd_alloc *a, int err)
+{
+	struct vhdblk_device *dev = container_of(a, struct vhdblk_device, q.alloc);
+
+	pr_notice("vhd%d: %s\n", dev->index,
+		  err ? "no space left to extend the leaf" : "space has returned");
+	notice(dev, err ? VHDBLK_NOTICE_NO_SPACE : VHDBLK_NOTICE_SPACE_RETURNED, err);
+}
+
+static void epoch_drained(struct vhd_epoch *e)
+{
+	vhd_commit_reclaim(&container_of(e, struct vhdblk_device, q.alloc.epoch)->q.commit);
+}
+
+static int device_open(VHDBLK_OPEN_ARGS)
+{
+	struct vhdblk_device *dev = VHDBLK_OPEN_DISK->private_data;
+
+	if (dev->state == VHDBLK_DETACHING)
+		return -ENXIO;
+	if (mode & VHDBLK_OPEN_EXCL)
+		dev->armed = true;
+	return 0;
+}
+
+static void device_release(VHDBLK_RELEASE_ARGS)
+{
+	struct vhdblk_device *dev = disk->private_data;
+
+	if (disk_openers(disk) || dev->state != VHDBLK_LIVE)
+		return;
+	if (dev->lazy || (dev->autoclear && dev->armed)) {
+		kref_get(&dev->ref);
+		if (!queue_work(detach_wq, &dev->detach_work))
+			kref_put(&dev->ref, device_free);
+	}
+}
+
+static int device_getgeo(VHDBLK_GETGEO_ARGS)
+{
+	struct vhdblk_device *dev = VHDBLK_GETGEO_DISK->private_data;
+	const struct vhd_footer *f = &vhd_chain_leaf(dev->q.chain)->footer;
+
+	geo->heads = f->heads;
+	geo->sectors = f->spt;
+	geo->cylinders = be16_to_cpu(f->cylinders);
+	return 0;
+}
+
+static int device_set_read_only(struct block_device *bdev, bool ro)
+{
+	struct vhdblk_device *dev = bdev->bd_disk->private_data;
+
+	return !ro && !dev->q.writable ? -EROFS : 0;
+}
+
+static void device_free_disk(struct gendisk *disk)
+{
+	struct vhdblk_device *dev = disk->private_data;
+
+	kref_put(&dev->ref, device_free);
+}
+
+static const struct block_device_operations device_ops = {
+	.owner		= THIS_MODULE,
+	.open		= device_open,
+	.release	= device_release,
+	.getgeo		= device_getgeo,
+	.set_read_only	= device_set_read_only,
+	.free_disk	= device_free_disk,
+};
+
+static void limits_of(struct vhdblk_queue *q, struct vhdblk_limits *l)
+{
+	struct vhd_layer *leaf = vhd_chain_leaf(q->chain);
+	u32 i;
+
+	memset(l, 0, sizeof(*l));
+	if (q->map.nr_blocks || leaf->layout.type != VHD_TYPE_FIXED)
+		l->chunk_sects = leaf->layout.block_sects;
+	l->max_sects = min(l->chunk_sects ?: VHDBLK_MAX_SECTS, VHDBLK_MAX_SECTS);
+	l->max_segments = VHDBLK_MAX_SEGMENTS;
+	l->writable = q->writable;
+	l->dma_align = 3;
+	for (i = 0; i < q->chain->depth; i++) {
+		l->dma_align |= q->chain->layer[i].f.dma_align;
+		l->stable |= q->chain->layer[i].f.stable;
+	}
+}
+
+static int create_tags(struct vhdblk_device *dev)
+{
+	struct blk_mq_tag_set *set = &dev->tag_set;
+	int ret;
+
+	set->ops = &vhdblk_mq_ops;
+	set->nr_hw_queues = dev->q.nr_hctx;
+	set->queue_depth = VHDBLK_QUEUE_DEPTH;
+	set->numa_node = NUMA_NO_NODE;
+	set->cmd_size = vhdblk_cmd_size();
+	set->flags = BLK_MQ_F_SHOULD_MERGE | BLK_MQ_F_STACKING | BLK_MQ_F_NO_SCHED_BY_DEFAULT;
+	set->driver_data = &dev->q;
+	ret = blk_mq_alloc_tag_set(set);
+	dev->tags = !ret;
+	return ret;
+}
+
+static int create_disk(struct vhdblk_device *dev, bool partscan)
+{
+	struct vhdblk_limits limits;
+	struct gendisk *disk;
+
+	limits_of(&dev->q, &limits);
+	disk = vhdblk_disk_alloc(&dev->tag_set, &limits, &dev->q);
+	if (IS_ERR(disk))
+		return PTR_ERR(disk);
+	dev->disk = disk;
+	disk->fops = &device_ops;
+	disk->private_data = dev;
+	snprintf(disk->disk_name, DISK_NAME_LEN, "vhd%d", dev->index);
+	if (!partscan)
+		disk->flags |= GENHD_FL_NO_PART;
+	set_capacity(disk, vhd_chain_leaf(dev->q.chain)->layout.capacity);
+	set_disk_ro(disk, !dev->q.writable);
+	return vhd_registry_add_disk(disk, dev->q.chain->level);
+}
+
+/* From the files up to the threads; device_stop() undoes any part of it. */
+static int device_start(struct vhdblk_device *dev, const struct vhdblk_params *p,
+			struct vhd_error *error)
+{
+	struct vhd_open_args args = {
+		.write = !p->read_only, .buffered = p->buffered,
+		.ignore_id = p->ignore_id, .size_rule = p->size_rule,
+	};
+	unsigned int nr = clamp_t(unsigned int, READ_ONCE(max_queues), 1, num_possible_cpus());
+	struct vhdblk_queue *q = &dev->q;
+	char name[16];
+	int ret;
+
+	snprintf(name, sizeof(name), "vhd%d", dev->index);
+	q->chain = vhd_chain_open(p->layer, p->depth, &args, error);
+	if (IS_ERR(q->chain)) {
+		ret = PTR_ERR(q->chain);
+		q->chain = NULL;
+		return ret;
+	}
+	q->writable = !p->read_only;
+	q->report = report_error;
+	q->alloc.notify = report_space;
+	ret = vhd_map_init(&q->map, q->chain);
+	if (!ret)
+		ret = vhd_alloc_init(&q->alloc, &q->map, epoch_drained);
+	if (!ret)
+		ret = vhdblk_queue_start(q, name, nr);
+	if (!ret && q->writable)
+		ret = vhd_alloc_start(&q->alloc, name);
+	if (!ret && q->writable)
+		ret = vhd_commit_init(&q->commit, &q->alloc, name);
+	return ret;
+}
+
+/* No request is under way and none can come. */
+static void device_stop(struct vhdblk_device *dev)
+{
+	struct vhdblk_queue *q = &dev->q;
+	int ret;
+
+	if (!q->chain)
+		return;
+	vhdblk_queue_stop(q);
+	vhd_alloc_stop(&q->alloc);
+	ret = vhd_commit_stop(&q->commit);
+	if (!ret && q->commit.alloc)
+		ret = vhd_alloc_trim(&q->alloc);
+	if (ret)
+		pr_err("vhd%d: the last commit failed (%d)\n", dev->index, ret);
+	vhd_commit_exit(&q->commit);
+	vhd_alloc_exit(&q->alloc);
+	vhd_map_exit(&q->map);
+	vhd_chain_close(q->chain);
+	q->chain = NULL;
+}
+
+/* The disk first: one that was never added leaves its tags only now. */
+static void device_destroy_disk(struct vhdblk_device *dev)
+{
+	if (dev->disk) {
+		vhd_registry_del_disk(dev->disk);
+		put_disk(dev->disk);
+	}
+	if (dev->tags)
+		blk_mq_free_tag_set(&dev->tag_set);
+}
+
+/* Everything but the device itself and the module reference. */
+static void device_undo(struct vhdblk_device *dev)
+{
+	device_stop(dev);
+	flush_work(&dev->notice_work);
+	device_destroy_disk(dev);
+	ida_free(&indexes, dev->index);
+}
+
+static void detach_work(struct work_struct *work);
+
+static struct vhdblk_device *device_alloc(const struct vhdblk_params *p)
+{
+	struct vhdblk_device *dev = kzalloc(sizeof(*dev), GFP_KERNEL);
+
+	if (!dev)
+		return NULL;
+	dev->index = ida_alloc(&indexes, GFP_KERNEL);
+	if (dev->index < 0) {
+		kfree(dev);
+		return NULL;
+	}
+	kref_init(&dev->ref);
+	dev->autoclear = p->autoclear;
+	strscpy(dev->name, p->name, sizeof(dev->name));
+	INIT_WORK(&dev->detach_work, detach_work);
+	INIT_WORK(&dev->notice_work, notice_work);
+	return dev;
+}
+
+static int device_publish(struct vhdblk_device *dev)
+{
+	/* The device keeps the pointer. */
+	static const struct attribute_group *groups[] = { &vhdblk_attr_group, NULL };
+	int ret;
+
+	ret = device_add_disk(NULL, dev->disk, groups);
+	if (ret)
+		return ret;
+	/* Dropped by ->free_disk, which only a disk that was added gets. */
+	kref_get(&dev->ref);
+	mutex_lock(&devices_lock);
+	ret = idr_alloc(&devices, dev, dev->index, dev->index + 1, GFP_KERNEL);
+	mutex_unlock(&devices_lock);
+	if (ret < 0) {
+		del_gendisk(dev->disk);
+		return ret;
+	}
+	mutex_lock(&dev->disk->open_mutex);
+	dev->state = VHDBLK_LIVE;
+	mutex_unlock(&dev->disk->open_mutex);
+	return 0;
+}
+
+/**
+ * vhdblk_device_attach() - make a disk of a chain
+ * @p: how
+ * @error: says why on failure
+ * @index: N of /dev/vhdN
+ *
+ * Context: sleeps, for as long as the slowest file takes.
+ * Return: 0 or the errno that is also in @error.
+ */
+int vhdblk_device_attach(const struct vhdblk_params *p, struct vhd_error *error, u32 *index)
+{
+	struct vhdblk_device *dev;
+	int ret;
+
+	memset(error, 0, sizeof(*error));
+	if (!try_module_get(THIS_MODULE))
+		return vhd_error_errno(error, -ENODEV, "the module is being unloaded");
+	dev = device_alloc(p);
+	if (!dev) {
+		module_put(THIS_MODULE);
+		return vhd_error_errno(error, -ENOMEM, NULL);
+	}
+	ret = device_start(dev, p, error);
+	if (!ret)
+		ret = create_tags(dev);
+	if (!ret)
+		ret = create_disk(dev, !p->no_partscan);
+	if (!ret)
+		ret = device_publish(dev);
+	if (!ret) {
+		*index = dev->index;
+		pr_info("vhd%d: attached, depth %u%s\n", dev->index, p->depth,
+			dev->q.writable ? "" : ", read-only");
+		notice(dev, VHDBLK_NOTICE_ATTACHED, 0);
+		return 0;
+	}
+	if (!error->err)
+		vhd_error_errno(error, ret, NULL);
+	device_undo(dev);
+	kref_put(&dev->ref, device_free);
+	module_put(THIS_MODULE);
+	return ret;
+}
+
+/* Decide, with the openers held off: 0 to go on, 1 if that is all for now. */
+static int begin_detach(struct vhdblk_device *dev, bool lazy, bool force)
+{
+	struct gendisk *disk = dev->disk;
+	int ret = 0;
+
+	mutex_lock(&disk->open_mutex);
+	if (dev->state != VHDBLK_LIVE) {
+		ret = -ENODEV;
+	} else if (disk_openers(disk) && lazy && !force) {
+		dev->lazy = true;
+		ret = 1;
+	} else if (disk_openers(disk) && !force) {
+		ret = -EBUSY;
+	} else {
+		dev->state = VHDBLK_DETACHING;
+		WRITE_ONCE(dev->q.dead, force);
+	}
+	mutex_unlock(&disk->open_mutex);
+	return ret;
+}
+
+static void finish_detach(struct vhdblk_device *dev)
+{
+	mutex_lock(&devices_lock);
+	idr_remove(&devices, dev->index);
+	mutex_unlock(&devices_lock);
+	if (dev->q.dead)
+		blk_mark_disk_dead(dev->disk);
+	del_gendisk(dev->disk);
+	pr_info("vhd%d: detached\n", dev->index);
+	notice(dev, VHDBLK_NOTICE_DETACHED, 0);
+	device_undo(dev);
+	kref_put(&dev->ref, device_free);
+	module_put(THIS_MODULE);
+}
+
+static void detach_work(struct work_struct *work)
+{
+	struct vhdblk_device *dev = container_of(work, struct vhdblk_device, detach_work);
+
+	if (!begin_detach(dev, true, false))
+		finish_detach(dev);
+	kref_put(&dev->ref, device_free);
+}
+
+static struct vhdblk_device *device_get(int index)
+{
+	struct vhdblk_device *dev;
+
+	mutex_lock(&devices_lock);
+	dev = idr_find(&devices, index);
+	if (dev)
+		kref_get(&dev->ref);
+	mutex_unlock(&devices_lock);
+	return dev;
+}
+
+/**
+ * vhdblk_device_detach() - take a disk down
+ * @index: N of /dev/vhdN
+ * @lazy: if it is open, do it when the last opener is gone
+ * @force: do it although it is open; I/O that a file system below already has
+ *	is waited for
+ *
+ * Context: sleeps until everything is committed and all files are closed.
+ * Return: 0, -ENODEV, -EBUSY.
+ */
+int vhdblk_device_detach(int index, bool lazy, bool force)
+{
+	struct vhdblk_device *dev = device_get(index);
+	int ret;
+
+	if (!dev)
+		return -ENODEV;
+	ret = begin_detach(dev, lazy, force);
+	if (!ret)
+		finish_detach(dev);
+	kref_put(&dev->ref, device_free);
+	return ret == 1 ? 0 : ret;
+}
+
+/**
+ * vhdblk_device_set() - change what can be changed of an attached device
+ * @index: N of /dev/vhdN
+ * @name: new name, or NULL
+ * @autoclear: new value, or NULL
+ *
+ * Return: 0 or -ENODEV.
+ */
+int vhdblk_device_set(int index, const char *name, const bool *autoclear)
+{
+	struct vhdblk_device *dev;
+
+	mutex_lock(&devices_lock);
+	dev = idr_find(&devices, index);
+	if (dev && name)
+		strscpy(dev->name, name, sizeof(dev->name));
+	if (dev && autoclear)
+		WRITE_ONCE(dev->autoclear, *autoclear);
+	mutex_unlock(&devices_lock);
+	return dev ? 0 : -ENODEV;
+}
+
+/**
+ * vhdblk_device_show() - look at a device while it cannot go away
+ * @index: N of /dev/vhdN
+ * @fn: called with it; must not sleep for long
+ * @arg: for @fn
+ *
+ * Return: what @fn returns, or -ENODEV.
+ */
+int vhdblk_device_show(int index, int (*fn)(struct vhdblk_device *dev, void *arg), void *arg)
+{
+	struct vhdblk_device *dev;
+	int ret = -ENODEV;
+
+	mutex_lock(&devices_lock);
+	dev = idr_find(&devices, index);
+	if (dev)
+		ret = fn(dev, arg);
+	mutex_unlock(&devices_lock);
+	return ret;
+}
+
+/**
+ * vhdblk_device_next() - look at the first device from an index on
+ * @from: smallest index
+ * @fn: called with it; must not sleep for long
+ * @arg: for @fn
+ *
+ * Return: its index plus 1, 0 if there is none, or the error of @fn.
+ */
+int vhdblk_device_next(int from, int (*fn)(struct vhdblk_device *dev, void *arg), void *arg)
+{
+	struct vhdblk_device *dev;
+	int ret = 0;
+
+	mutex_lock(&devices_lock);
+	dev = idr_get_next(&devices, &from);
+	if (dev)
+		ret = fn(dev, arg) ?: from + 1;
+	mutex_unlock(&devices_lock);
+	return ret;
+}
+
+/**
+ * vhdblk_device_fast() - requests that the queues' threads served
+ * @dev: attached
+ */
+u64 vhdblk_device_fast(const struct vhdblk_device *dev)
+{
+	unsigned int i;
+	u64 sum = 0;
+
+	for (i = 0; i < dev->q.nr_hctx; i++)
+		sum += READ_ONCE(dev->q.hctx[i].served);
+	return sum;
+}
+
+/**
+ * vhdblk_device_memory() - bytes that map and BATs occupy
+ * @dev: attached
+ */
+u64 vhdblk_device_memory(const struct vhdblk_device *dev)
+{
+	return vhd_chain_memory(dev->q.chain) + atomic64_read(&dev->q.map.bytes);
+}
+
+/**
+ * vhdblk_device_allocated() - blocks that the leaf holds now
+ * @dev: attached
+ */
+u32 vhdblk_device_allocated(struct vhdblk_device *dev)
+{
+	struct vhd_layer *leaf = vhd_chain_leaf(dev->q.chain);
+
+	return leaf->allocated + atomic64_read(&dev->q.alloc.allocations) -
+	       atomic64_read(&dev->q.alloc.frees);
+}
+
+/**
+ * vhdblk_device_init() - before the first attach
+ * @notify: tells the user what happened to a device; may sleep
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int vhdblk_device_init(void (*notify)(struct vhdblk_device *dev, enum vhdblk_notice what,
+				      int err))
+{
+	notify_user = notify;
+	detach_wq = alloc_workqueue("vhdblk-detach", WQ_UNBOUND, 0);
+	return detach_wq ? 0 : -ENOMEM;
+}
+
+/**
+ * vhdblk_device_exit() - after the last detach
+ *
+ * The last detach may still be about to drop its module reference.
+ */
+void vhdblk_device_exit(void)
+{
+	destroy_workqueue(detach_wq);
+	idr_destroy(&devices);
+	ida_destroy(&indexes);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _VHDBLK_DEVICE_H
+#define _VHDBLK_DEVICE_H
+
+#include <linux/kref.h>
+
+#include "request.h"
+
+#define VHDBLK_NAME_LEN	64
+
+/* How to attach; the flags of the netlink interface, decoded. */
+struct vhdblk_params {
+	char name[VHDBLK_NAME_LEN];
+	bool read_only;
+	bool ignore_id;
+	bool autoclear;
+	bool no_partscan;
+	bool buffered;
+	enum vhd_size_rule size_rule;
+	u32 depth;
+	struct vhd_layer_spec *layer;
+};
+
+enum vhdblk_state { VHDBLK_CREATING, VHDBLK_LIVE, VHDBLK_DETACHING };
+
+enum vhdblk_notice {
+	VHDBLK_NOTICE_ATTACHED,
+	VHDBLK_NOTICE_DETACHED,
+	VHDBLK_NOTICE_IO_ERROR,
+	VHDBLK_NOTICE_NO_SPACE,
+	VHDBLK_NOTICE_SPACE_RETURNED,
+	VHDBLK_NR_NOTICES
+};
+
+/**
+ * struct vhdblk_device - one attached chain
+ * @ref:	one for being attached, one for the disk until its last closer
+ * @index:	N of /dev/vhdN
+ * @state:	changes under disk->open_mutex
+ * @name:	the user's; under the devices' lock
+ * @lazy:	detach at the last close; under disk->open_mutex
+ * @autoclear, @armed: the same, once somebody had it exclusively
+ * @detach_work: for a detach that nobody waits for
+ * @notices, @notice_error, @notice_work: what to tell about, from any context
+ * @q:		what serves requests
+ *
+ * Lock order: disk->open_mutex, then nothing of ours. The devices' lock is
+ * taken alone.
+ */
+struct vhdblk_device {
+	struct kref ref;
+	int index;
+	enum vhdblk_state state;
+	char name[VHDBLK_NAME_LEN];
+	bool lazy;
+	bool autoclear;
+	bool armed;
+	bool tags;
+	struct work_struct detach_work;
+	struct work_struct notice_work;
+	unsigned long notices;
+	int notice_error;
+	struct gendisk *disk;
+	struct blk_mq_tag_set tag_set;
+	struct vhdblk_queue q;
+};
+
+int vhdblk_device_attach(const struct vhdblk_params *p, struct vhd_error *error, u32 *index);
+int vhdblk_device_detach(int index, bool lazy, bool force);
+int vhdblk_device_set(int index, const char *name, const bool *autoclear);
+int vhdblk_device_next(int from, int (*fn)(struct vhdblk_device *dev, void *arg), void *arg);
+int vhdblk_device_show(int index, int (*fn)(struct vhdblk_device *dev, void *arg), void *arg);
+u64 vhdblk_device_fast(const struct vhdblk_device *dev);
+u64 vhdblk_device_memory(const struct vhdblk_device *dev);
+u32 vhdblk_device_allocated(struct vhdblk_device *dev);
+int vhdblk_device_init(void (*notify)(struct vhdblk_device *dev, enum vhdblk_notice what,
+				      int err));
+void vhdblk_device_exit(void);
+
+extern const struct attribute_group vhdblk_attr_group;
+
+#endif /* _VHDBLK_DEVICE_H */

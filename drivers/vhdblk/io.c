@@ -1,0 +1,482 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The only file that calls ->read_iter, ->write_iter, fsync and fallocate.
+ *
+ * Everything here may sleep, except the completion of vhd_io_submit(). Callers
+ * run in a scope of memalloc_noio_save(): a write to /dev/vhdN may be what
+ * memory reclaim waits for. Rights are those of whoever opened the descriptor,
+ * not of the thread that happens to do the I/O: files on root_squash NFS.
+ */
+#include <linux/blkdev.h>
+#include <linux/cred.h>
+#include <linux/falloc.h>
+#include <linux/file.h>
+#include <linux/highmem.h>
+#include <linux/mm.h>
+#include <linux/mount.h>
+#include <linux/pagemap.h>
+#include <linux/stat.h>
+#include <linux/vmalloc.h>
+
+#include "format/vhd_format.h"
+#include "io.h"
+
+/* Pages of one synchronous transfer. */
+#define VHD_IO_PAGES	16
+
+/* What direct I/O wants of memory and file position; false if unknown. */
+static bool dio_alignment(struct file *file, u32 *mem, u32 *offset)
+{
+	struct inode *inode = file->f_mapping->host;
+	struct block_device *bdev = NULL;
+	struct kstat st = {};
+
+	if (S_ISBLK(inode->i_mode)) {
+		bdev = I_BDEV(inode);
+	} else {
+		if (!vfs_getattr(&file->f_path, &st, STATX_DIOALIGN, 0) &&
+		    (st.result_mask & STATX_DIOALIGN)) {
+			*mem = st.dio_mem_align;
+			*offset = st.dio_offset_align;
+			return *offset;
+		}
+		bdev = inode->i_sb->s_bdev;
+	}
+	*mem = bdev ? bdev_dma_alignment(bdev) + 1 : VHD_SECTOR_SIZE;
+	*offset = bdev ? bdev_logical_block_size(bdev) : VHD_SECTOR_SIZE;
+	return true;
+}
+
+/* Metadata are written as single sectors, so 512 must do or we go buffered. */
+static bool dio_usable(struct vhd_file *f)
+{
+	u32 mem, offset;
+
+	if (!(f->file->f_flags & O_DIRECT) || !dio_alignment(f->file, &mem, &offset))
+		return false;
+	if (offset > VHD_SECTOR_SIZE || mem > VHD_SECTOR_SIZE || !is_power_of_2(mem))
+		return false;
+	f->dma_align = mem - 1;
+	return true;
+}
+
+static struct file *reopen(struct file *passed, bool write, bool direct)
+{
+	int flags = (write ? O_RDWR : O_RDONLY) | O_LARGEFILE | O_NOATIME;
+
+	return dentry_open(&passed->f_path, flags | (direct ? O_DIRECT : 0), passed->f_cred);
+}
+
+static int open_private(struct vhd_file *f, bool buffered)
+{
+	struct file *file = ERR_PTR(-EINVAL);
+
+	if (!buffered)
+		file = reopen(f->passed, f->writable, true);
+	if (IS_ERR(file) && PTR_ERR(file) == -EINVAL)
+		file = reopen(f->passed, f->writable, false);
+	f->file = NULL;
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	f->file = file;
+	if (file->f_op->read_iter && (!f->writable || file->f_op->write_iter))
+		return 0;
+	fput(file);
+	f->file = NULL;
+	return -EOPNOTSUPP;
+}
+
+/*
+ * A page that stays in the page cache makes every later direct write slower.
+ * Pages that somebody has mapped cannot be dropped; that costs speed only.
+ */
+static int drop_pages(struct vhd_file *f)
+{
+	struct address_space *mapping = f->file->f_mapping;
+	int ret = filemap_write_and_wait(mapping);
+
+	if (!ret)
+		invalidate_inode_pages2(mapping);
+	return ret;
+}
+
+/**
+ * vhd_file_open() - open our own file beside a descriptor of the requester
+ * @f: filled; on success owns a reference on @passed
+ * @passed: what the requester gave us
+ * @write: for writing too; @passed must be writable
+ * @buffered: use the page cache even if direct I/O is possible
+ *
+ * The pages that the file already has in the page cache are written back and
+ * dropped.
+ *
+ * Context: sleeps, no locks held.
+ * Return: 0, -EBADF for a descriptor of the wrong mode, -EOPNOTSUPP for what is
+ * neither a regular file nor a block device, or what opening it said.
+ */
+int vhd_file_open(struct vhd_file *f, struct file *passed, bool write, bool buffered)
+{
+	struct inode *inode = passed->f_mapping->host;
+	int ret;
+
+	memset(f, 0, sizeof(*f));
+	if (!S_ISREG(inode->i_mode) && !S_ISBLK(inode->i_mode))
+		return -EOPNOTSUPP;
+	if (!(passed->f_mode & FMODE_READ) || (write && !(passed->f_mode & FMODE_WRITE)))
+		return -EBADF;
+	f->passed = passed;
+	f->bdev = S_ISBLK(inode->i_mode);
+	f->writable = write;
+	ret = open_private(f, buffered);
+	if (ret) {
+		f->passed = NULL;
+		return ret;
+	}
+	get_file(passed);
+	f->direct = dio_usable(f);
+	if (!f->direct && (f->file->f_flags & O_DIRECT)) {
+		fput(f->file);
+		ret = open_private(f, true);
+	}
+	if (!ret)
+		ret = drop_pages(f);
+	if (ret) {
+		vhd_file_close(f);
+		return ret;
+	}
+	f->file->f_mode |= FMODE_NOCMTIME;
+	f->nowait = f->direct && (f->file->f_mode & FMODE_NOWAIT);
+	f->stable = mapping_stable_writes(f->file->f_mapping);
+	f->size = i_size_read(f->file->f_mapping->host);
+	return 0;
+}
+
+/**
+ * vhd_file_close() - drop both files
+ * @f: what vhd_file_open() filled, or zeros
+ *
+ * Context: sleeps; no lock may be held that an open or close could want.
+ */
+void vhd_file_close(struct vhd_file *f)
+{
+	if (f->file)
+		fput(f->file);
+	if (f->passed)
+		fput(f->passed);
+	memset(f, 0, sizeof(*f));
+}
+
+static void io_put(struct vhd_io *io)
+{
+	if (atomic_dec_and_test(&io->ref))
+		io->done(io, io->ret);
+}
+
+/* A block device has no file system that could be frozen under it. */
+static bool io_freezes(struct vhd_io *io)
+{
+	return S_ISREG(file_inode(io->iocb.ki_filp)->i_mode);
+}
+
+static void io_complete(struct kiocb *iocb, long ret)
+{
+	struct vhd_io *io = container_of(iocb, struct vhd_io, iocb);
+
+	if (io->write && io_freezes(io))
+		kiocb_end_write(iocb);
+	io->ret = ret;
+	io_put(io);
+}
+
+/*
+ * kiocb_start_write() sleeps while the file system is frozen. A caller that
+ * must not block gets -EAGAIN instead and tries again where it may.
+ */
+static int io_start_write(struct vhd_io *io)
+{
+	struct kiocb *iocb = &io->iocb;
+
+	if (!io_freezes(io))
+		return 0;
+	if (!(iocb->ki_flags & IOCB_NOWAIT)) {
+		kiocb_start_write(iocb);
+		return 0;
+	}
+	if (!file_start_write_trylock(iocb->ki_filp))
+		return -EAGAIN;
+	/* As kiocb_start_write() does: another task will end the write. */
+	__sb_writers_release(file_inode(iocb->ki_filp)->i_sb, SB_FREEZE_WRITE);
+	return 0;
+}
+
+/**
+ * vhd_io_submit() - start a transfer
+ * @f: the file
+ * @io: caller's, with @io->done and @io->write set; lives until @io->done
+ * @iter: bvecs; they must live until @io->done, the iterator itself need not
+ * @pos: position in the file, bytes
+ * @flags: VHD_IO_NOWAIT: rather -EAGAIN than block. VHD_IO_DSYNC: durable on
+ *	completion, with all metadata that reading it back needs
+ *
+ * Context: with VHD_IO_NOWAIT a thread of our own, whose plug, journal_info and
+ * bio_list are its own; else any context that may sleep for long.
+ */
+void vhd_io_submit(struct vhd_file *f, struct vhd_io *io, struct iov_iter *iter,
+		   loff_t pos, unsigned int flags)
+{
+	struct kiocb *iocb = &io->iocb;
+	u16 prio = iocb->ki_ioprio;
+	ssize_t ret;
+
+	memset(iocb, 0, sizeof(*iocb));
+	iocb->ki_filp = f->file;
+	iocb->ki_pos = pos;
+	iocb->ki_complete = io_complete;
+	iocb->ki_ioprio = prio;
+	iocb->ki_flags = (f->direct ? IOCB_DIRECT : 0) |
+			 (flags & VHD_IO_NOWAIT ? IOCB_NOWAIT : 0) |
+			 (flags & VHD_IO_DSYNC ? IOCB_DSYNC : 0);
+	atomic_set(&io->ref, 2);
+	if (io->write) {
+		ret = io_start_write(io);
+		if (ret) {
+			io->ret = ret;
+			io_put(io);
+			io_put(io);
+			return;
+		}
+		iocb->ki_flags |= IOCB_WRITE;
+		ret = f->file->f_op->write_iter(iocb, iter);
+	} else {
+		ret = f->file->f_op->read_iter(iocb, iter);
+	}
+	if (ret != -EIOCBQUEUED)
+		io_complete(iocb, ret);
+	io_put(io);
+}
+
+struct io_wait {
+	struct vhd_io io;
+	struct completion end;
+};
+
+static void wake_waiter(struct vhd_io *io, long ret)
+{
+	complete(&container_of(io, struct io_wait, io)->end);
+}
+
+static unsigned int fill_bvecs(struct bio_vec *bv, const void *buf, size_t len)
+{
+	unsigned int n = 0;
+
+	while (len) {
+		size_t part = min_t(size_t, len, PAGE_SIZE - offset_in_page(buf));
+
+		bv[n].bv_page = is_vmalloc_addr(buf) ? vmalloc_to_page(buf) : virt_to_page(buf);
+		bv[n].bv_offset = offset_in_page(buf);
+		bv[n++].bv_len = part;
+		buf += part;
+		len -= part;
+	}
+	return n;
+}
+
+static ssize_t transfer_part(struct vhd_file *f, loff_t pos, const void *buf, size_t len,
+			     bool write)
+{
+	struct bio_vec bv[VHD_IO_PAGES + 1];
+	struct io_wait w = { .io = { .write = write, .done = wake_waiter } };
+	struct iov_iter iter;
+
+	init_completion(&w.end);
+	iov_iter_bvec(&iter, write ? ITER_SOURCE : ITER_DEST, bv, fill_bvecs(bv, buf, len), len);
+	vhd_io_submit(f, &w.io, &iter, pos, 0);
+	wait_for_completion(&w.end);
+	return w.io.ret;
+}
+
+static ssize_t transfer(struct vhd_file *f, loff_t pos, const void *buf, size_t len, bool write)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		size_t part = min_t(size_t, len - done, VHD_IO_PAGES * PAGE_SIZE);
+		ssize_t ret = transfer_part(f, pos + done, buf + done, part, write);
+
+		if (ret < 0)
+			return ret;
+		if (!ret)
+			break;
+		done += ret;
+	}
+	return done;
+}
+
+/**
+ * vhd_io_read() - read and wait
+ * @f: the file
+ * @pos: bytes, a multiple of 512
+ * @buf: lowmem or vmalloc, aligned to 512
+ * @len: bytes, a multiple of 512
+ *
+ * Return: bytes read, fewer than @len at the end of the file, or an errno.
+ */
+ssize_t vhd_io_read(struct vhd_file *f, loff_t pos, void *buf, size_t len)
+{
+	return transfer(f, pos, buf, len, false);
+}
+
+/**
+ * vhd_io_write() - write and wait until the file system has taken it
+ * @f: the file
+ * @pos: bytes, a multiple of 512
+ * @buf: lowmem or vmalloc, aligned to 512
+ * @len: bytes, a multiple of 512
+ *
+ * Durable only after vhd_io_fsync().
+ *
+ * Return: 0, -ENOSPC, -EDQUOT, -EIO (also for a write that made no progress) or
+ * another errno of the file system.
+ */
+int vhd_io_write(struct vhd_file *f, loff_t pos, const void *buf, size_t len)
+{
+	ssize_t ret = transfer(f, pos, buf, len, true);
+
+	if (ret < 0)
+		return ret;
+	return ret == len ? 0 : -EIO;
+}
+
+/**
+ * vhd_io_fsync() - make everything written so far durable
+ * @f: the file
+ *
+ * Always through the same struct file: the error of a lost write is reported
+ * once for each of them, so the caller latches it.
+ *
+ * Return: 0 or an errno.
+ */
+int vhd_io_fsync(struct vhd_file *f)
+{
+	return vfs_fsync(f->file, 1);
+}
+
+static int zero_by_writing(struct vhd_file *f, loff_t pos, u64 len)
+{
+	struct page *zero = ZERO_PAGE(0);
+	struct bio_vec bv[VHD_IO_PAGES];
+
+	while (len) {
+		struct io_wait w = { .io = { .write = true, .done = wake_waiter } };
+		size_t part = min_t(u64, len, VHD_IO_PAGES * PAGE_SIZE), left = part;
+		struct iov_iter iter;
+		unsigned int n;
+
+		for (n = 0; left; n++) {
+			bv[n].bv_page = zero;
+			bv[n].bv_offset = 0;
+			bv[n].bv_len = min_t(size_t, left, PAGE_SIZE);
+			left -= bv[n].bv_len;
+		}
+		init_completion(&w.end);
+		iov_iter_bvec(&iter, ITER_SOURCE, bv, n, part);
+		vhd_io_submit(f, &w.io, &iter, pos, 0);
+		wait_for_completion(&w.end);
+		if (w.io.ret <= 0)
+			return w.io.ret ?: -EIO;
+		pos += w.io.ret;
+		len -= w.io.ret;
+	}
+	return 0;
+}
+
+static int zero_whole_pages(struct vhd_file *f, loff_t pos, u64 len, bool unmap)
+{
+	const int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+	const int zero = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
+	int ret;
+
+	if (!len)
+		return 0;
+	ret = vfs_fallocate(f->file, unmap ? punch : zero, pos, len);
+	if (ret == -EOPNOTSUPP && unmap)
+		ret = vfs_fallocate(f->file, zero, pos, len);
+	return ret == -EOPNOTSUPP ? zero_by_writing(f, pos, len) : ret;
+}
+
+/**
+ * vhd_io_zero() - make a range read as zeros
+ * @f: the file
+ * @pos: bytes, a multiple of 512
+ * @len: bytes, a multiple of 512
+ * @unmap: the space may go back to the file system
+ *
+ * Parts of a page are written: fallocate() would zero them through the page
+ * cache, and a cached page slows down every later direct write.
+ *
+ * Return: 0 or an errno; on error any part may have been zeroed.
+ */
+int vhd_io_zero(struct vhd_file *f, loff_t pos, u64 len, bool unmap)
+{
+	loff_t first = round_up(pos, PAGE_SIZE), end = round_down(pos + len, PAGE_SIZE);
+	int ret;
+
+	if (first >= end)
+		return zero_by_writing(f, pos, len);
+	ret = zero_by_writing(f, pos, first - pos);
+	if (!ret)
+		ret = zero_whole_pages(f, first, end - first, unmap);
+	if (!ret)
+		ret = zero_by_writing(f, end, pos + len - end);
+	return ret;
+}
+
+/**
+ * vhd_io_reserve() - ask for space behind the end of the file
+ * @f: a regular file
+ * @pos: end of the file, bytes
+ * @len: bytes
+ *
+ * The size of the file does not change. The range reads as zeros once a later
+ * write behind it moves the end. Where the file system cannot reserve, zeros
+ * are written, which does move the end.
+ *
+ * Return: 0, -ENOSPC or another errno.
+ */
+int vhd_io_reserve(struct vhd_file *f, loff_t pos, u64 len)
+{
+	int ret = vfs_fallocate(f->file, FALLOC_FL_KEEP_SIZE, pos, len);
+
+	return ret == -EOPNOTSUPP ? zero_by_writing(f, pos, len) : ret;
+}
+
+/**
+ * vhd_io_truncate() - set the size of the file
+ * @f: a regular file
+ * @size: bytes
+ *
+ * Return: 0 or an errno.
+ */
+int vhd_io_truncate(struct vhd_file *f, loff_t size)
+{
+	const struct cred *old = override_creds(f->passed->f_cred);
+	int ret = vfs_truncate(&f->file->f_path, size);
+
+	revert_creds(old);
+	return ret;
+}
+
+/**
+ * vhd_io_touch() - set the modification time of the requester's file
+ * @f: a file that was written
+ *
+ * Our own file never touches time stamps; backup programs rely on them.
+ */
+void vhd_io_touch(struct vhd_file *f)
+{
+	if (f->bdev)
+		return;
+	file_start_write(f->passed);
+	file_update_time(f->passed);
+	file_end_write(f->passed);
+}

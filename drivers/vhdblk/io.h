@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _VHD_IO_H
+#define _VHD_IO_H
+
+#include <linux/bvec.h>
+#include <linux/completion.h>
+#include <linux/fs.h>
+#include <linux/uio.h>
+
+/**
+ * struct vhd_file - one open file or block device
+ * @passed:	the requester's descriptor: its locks live as long as we keep it
+ * @file:	our own struct file for all I/O, so that no flag of the
+ *		requester's is changed and no time stamp is written per request
+ * @size:	bytes, when it was opened
+ * @dma_align:	mask for buffer addresses, for the limits of the disk
+ * @bdev:	a block device: cannot be extended
+ * @writable:	opened for writing
+ * @direct:	I/O goes around the page cache
+ * @nowait:	IOCB_NOWAIT is understood
+ * @stable:	the file system wants pages that do not change under write
+ */
+struct vhd_file {
+	struct file *passed;
+	struct file *file;
+	u64 size;
+	u32 dma_align;
+	bool bdev;
+	bool writable;
+	bool direct;
+	bool nowait;
+	bool stable;
+};
+
+/**
+ * struct vhd_io - one asynchronous transfer
+ * @done:	called once, from any context; @ret is the number of bytes or a
+ *		negative errno
+ *
+ * Two references: one of the submitter, who still touches iterator and bvecs
+ * when the file system has already completed, one of the completion.
+ */
+struct vhd_io {
+	struct kiocb iocb;
+	atomic_t ref;
+	bool write;
+	long ret;
+	void (*done)(struct vhd_io *io, long ret);
+};
+
+#define VHD_IO_NOWAIT	1u
+#define VHD_IO_DSYNC	2u
+
+int vhd_file_open(struct vhd_file *f, struct file *passed, bool write, bool buffered);
+void vhd_file_close(struct vhd_file *f);
+
+void vhd_io_submit(struct vhd_file *f, struct vhd_io *io, struct iov_iter *iter,
+		   loff_t pos, unsigned int flags);
+ssize_t vhd_io_read(struct vhd_file *f, loff_t pos, void *buf, size_t len);
+int vhd_io_write(struct vhd_file *f, loff_t pos, const void *buf, size_t len);
+int vhd_io_fsync(struct vhd_file *f);
+int vhd_io_zero(struct vhd_file *f, loff_t pos, u64 len, bool unmap);
+int vhd_io_reserve(struct vhd_file *f, loff_t pos, u64 len);
+int vhd_io_truncate(struct vhd_file *f, loff_t size);
+void vhd_io_touch(struct vhd_file *f);
+
+#endif /* _VHD_IO_H */

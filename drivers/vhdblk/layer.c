@@ -1,0 +1,507 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * One file: its footers, header and BAT read and checked.
+ *
+ * Nothing that is read here is believed before the check in format/ has passed,
+ * and memory is only spent on what the file really contains: pages of the BAT
+ * that hold no entry are not kept.
+ */
+#include <linux/bsearch.h>
+#include <linux/file.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/sort.h>
+
+#include "layer.h"
+#include "registry.h"
+
+/* Bytes of the BAT read at a time. */
+#define BAT_CHUNK	PAGE_SIZE
+
+struct footer_pair {
+	struct vhd_footer end;
+	struct vhd_footer copy;
+};
+
+/* A short read leaves zeros, which no check takes for a footer. */
+static int read_zeroed(struct vhd_layer *l, u64 pos, void *buf, size_t len)
+{
+	ssize_t ret;
+
+	memset(buf, 0, len);
+	ret = vhd_io_read(&l->f, pos, buf, len);
+	return ret < 0 ? ret : 0;
+}
+
+/*
+ * A file of 512n+511 bytes ends in the 511-byte footer of old Virtual PC: that
+ * one starts on a sector boundary too. Any other remainder means that something
+ * stopped in the middle of a write; then only the copy at 0 can help.
+ */
+static int read_footers(struct vhd_layer *l, struct footer_pair *p, u32 *end_bytes)
+{
+	u32 odd = l->f.size % VHD_SECTOR_SIZE;
+	u64 end = l->f.size - odd;
+	int ret;
+
+	*end_bytes = odd == VHD_SECTOR_SIZE - 1 ? odd : odd ? 0 : VHD_SECTOR_SIZE;
+	if (!odd)
+		end -= VHD_SECTOR_SIZE;
+	ret = read_zeroed(l, 0, &p->copy, sizeof(p->copy));
+	if (!ret && *end_bytes)
+		ret = read_zeroed(l, end, &p->end, sizeof(p->end));
+	return ret;
+}
+
+static int choose_footer(struct vhd_layer *l, struct footer_pair *p, u32 end_bytes,
+			 struct vhd_error *error)
+{
+	struct vhd_footer_choice choice;
+	enum vhd_fault fault;
+
+	fault = vhd_footer_choose(end_bytes ? &p->end : NULL, &p->copy, end_bytes, &choice);
+	if (fault)
+		return vhd_error_fault(error, fault);
+	l->place = choice.place;
+	l->footer = choice.place == VHD_FOOTER_COPY ? p->copy : p->end;
+	l->fix_end = choice.place == VHD_FOOTER_COPY;
+	l->fix_copy = choice.differ && choice.place == VHD_FOOTER_END;
+	if (choice.place == VHD_FOOTER_SHORT && l->writable)
+		return vhd_error_fault(error, VHD_FAULT_SHORT_FOOTER);
+	return 0;
+}
+
+static int open_footer(struct vhd_layer *l, struct vhd_error *error)
+{
+	struct footer_pair *p;
+	u32 end_bytes;
+	int ret;
+
+	if (l->f.size < VHD_SECTOR_SIZE - 1)
+		return vhd_error_fault(error, VHD_FAULT_TOO_SMALL);
+	p = kzalloc(sizeof(*p), GFP_KERNEL);
+	if (!p)
+		return vhd_error_errno(error, -ENOMEM, NULL);
+	ret = read_footers(l, p, &end_bytes);
+	if (ret)
+		vhd_error_errno(error, ret, "cannot read the footer");
+	else
+		ret = choose_footer(l, p, end_bytes, error);
+	kfree(p);
+	return ret;
+}
+
+static int read_header(struct vhd_layer *l, struct vhd_error *error)
+{
+	u64 pos = be64_to_cpu(l->footer.data_offset);
+	int ret;
+
+	if (vhd_footer_type(&l->footer) == VHD_TYPE_FIXED)
+		return 0;
+	/* Before it is checked this is just a number out of the file. */
+	if (pos % VHD_SECTOR_SIZE || pos > l->f.size)
+		return vhd_error_fault(error, VHD_FAULT_FOOTER_DATA_OFFSET);
+	l->header = kzalloc(sizeof(*l->header), GFP_KERNEL);
+	if (!l->header)
+		return vhd_error_errno(error, -ENOMEM, NULL);
+	ret = read_zeroed(l, pos, l->header, sizeof(*l->header));
+	if (ret)
+		return vhd_error_errno(error, ret, "cannot read the dynamic header");
+	return 0;
+}
+
+static u64 end_sect(const struct vhd_layer *l)
+{
+	u64 sects = l->f.size >> VHD_SECTOR_SHIFT;
+
+	return l->place == VHD_FOOTER_END ? sects - 1 : sects;
+}
+
+static int open_layout(struct vhd_layer *l, const struct vhd_open_args *args,
+		       struct vhd_error *error)
+{
+	enum vhd_fault fault;
+	int ret;
+
+	ret = read_header(l, error);
+	if (ret)
+		return ret;
+	fault = vhd_layout_init(&l->layout, &l->footer, l->header, end_sect(l), args->size_rule);
+	if (fault)
+		return vhd_error_fault(error, fault);
+	if (l->layout.entries > VHD_MAX_BLOCKS)
+		return vhd_error_fault(error, VHD_FAULT_TOO_MANY_BLOCKS);
+	return 0;
+}
+
+/* libvhd puts the batmap's header into the sector behind the padded BAT. */
+static int find_batmap(struct vhd_layer *l)
+{
+	u64 sect = l->layout.bat_sect + l->layout.bat_sects;
+	struct vhd_batmap *b = kzalloc(sizeof(*b), GFP_KERNEL);
+	int ret;
+
+	if (!b)
+		return -ENOMEM;
+	ret = read_zeroed(l, sect << VHD_SECTOR_SHIFT, b, sizeof(*b));
+	if (!ret && vhd_batmap_check(b, &l->layout, l->f.size)) {
+		l->batmap = true;
+		vhd_layout_set_batmap(&l->layout, b);
+	}
+	kfree(b);
+	return ret;
+}
+
+/**
+ * vhd_layer_entry() - BAT entry of a block, host-endian
+ * @l: a dynamic or differencing layer
+ * @block: below layout.entries
+ *
+ * Return: the entry, VHD_BAT_UNUSED, or VHD_BAT_BAD.
+ */
+u32 vhd_layer_entry(const struct vhd_layer *l, u32 block)
+{
+	const u32 *page;
+
+	if (block >= l->layout.entries)
+		return VHD_BAT_UNUSED;
+	page = READ_ONCE(l->bat[block >> VHD_BAT_PAGE_SHIFT]);
+	return page ? READ_ONCE(page[block & (VHD_BAT_PAGE_ENTRIES - 1)]) : VHD_BAT_UNUSED;
+}
+
+/**
+ * vhd_layer_reserve_entry() - get the memory for an entry before it is needed
+ * @l: the leaf
+ * @block: below layout.entries
+ *
+ * Context: sleeps; several threads at once.
+ * Return: 0 or -ENOMEM.
+ */
+int vhd_layer_reserve_entry(struct vhd_layer *l, u32 block)
+{
+	u32 **slot = &l->bat[block >> VHD_BAT_PAGE_SHIFT], *page;
+
+	if (READ_ONCE(*slot))
+		return 0;
+	page = kmalloc(PAGE_SIZE, GFP_KERNEL);
+	if (!page)
+		return -ENOMEM;
+	memset(page, 0xff, PAGE_SIZE);
+	if (cmpxchg(slot, NULL, page))
+		kfree(page);
+	return 0;
+}
+
+/**
+ * vhd_layer_set_entry() - remember what the BAT on disk now says
+ * @l: the leaf
+ * @block: below layout.entries
+ * @entry: new entry
+ *
+ * Context: the committing thread, or nobody else knows the layer yet.
+ * Return: 0, or -ENOMEM if no memory was reserved before.
+ */
+int vhd_layer_set_entry(struct vhd_layer *l, u32 block, u32 entry)
+{
+	int ret = vhd_layer_reserve_entry(l, block);
+
+	if (!ret)
+		WRITE_ONCE(l->bat[block >> VHD_BAT_PAGE_SHIFT][block & (VHD_BAT_PAGE_ENTRIES - 1)],
+			   entry);
+	return ret;
+}
+
+/**
+ * vhd_layer_used_end() - first sector behind all structures and blocks
+ * @l: an open layer
+ */
+u64 vhd_layer_used_end(const struct vhd_layer *l)
+{
+	u32 pages = DIV_ROUND_UP(l->layout.entries, VHD_BAT_PAGE_ENTRIES), i, nr;
+	u64 end = l->layout.meta_end;
+
+	for (i = 0; l->bat && i < pages; i++) {
+		nr = min(l->layout.entries - (i << VHD_BAT_PAGE_SHIFT), VHD_BAT_PAGE_ENTRIES);
+		if (l->bat[i])
+			end = max(end, vhd_bat_used_end(&l->layout, l->bat[i], nr));
+	}
+	return end;
+}
+
+struct bat_scan {
+	__be32 *chunk;
+	u32 *used;	/* every good entry, for the overlap check */
+	u32 nr;
+	u32 room;
+	enum vhd_fault fault;
+};
+
+static int scan_remember(struct bat_scan *s, u32 entry)
+{
+	u32 room, *used;
+
+	if (s->nr == s->room) {
+		room = max_t(u32, 1024, s->room * 2);
+		used = kvmalloc_array(room, sizeof(*used), GFP_KERNEL);
+		if (!used)
+			return -ENOMEM;
+		if (s->nr)
+			memcpy(used, s->used, s->nr * sizeof(*used));
+		kvfree(s->used);
+		s->used = used;
+		s->room = room;
+	}
+	s->used[s->nr++] = entry;
+	return 0;
+}
+
+static int scan_entry(struct vhd_layer *l, struct bat_scan *s, u32 block, u32 entry)
+{
+	enum vhd_fault fault = vhd_bat_entry_check(&l->layout, entry);
+	int ret;
+
+	if (fault && fault != VHD_FAULT_BLOCK_CUT) {
+		s->fault = s->fault ?: fault;
+		l->bad_entries++;
+		return vhd_layer_set_entry(l, block, VHD_BAT_BAD);
+	}
+	if (fault)
+		l->cut_block = block;
+	l->allocated++;
+	l->misaligned += !!(vhd_bat_data_sect(&l->layout, entry) % 8);
+	ret = scan_remember(s, entry);
+	return ret ?: vhd_layer_set_entry(l, block, entry);
+}
+
+static int scan_chunk(struct vhd_layer *l, struct bat_scan *s, u32 first, u32 nr)
+{
+	u32 i, entry;
+	int ret;
+
+	for (i = 0; i < nr; i++) {
+		entry = be32_to_cpu(s->chunk[i]);
+		if (entry == VHD_BAT_UNUSED)
+			continue;
+		ret = scan_entry(l, s, first + i, entry);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static int scan_bat(struct vhd_layer *l, struct bat_scan *s)
+{
+	u64 pos = l->layout.bat_sect << VHD_SECTOR_SHIFT;
+	u32 first, nr;
+	int ret;
+
+	for (first = 0; first < l->layout.entries; first += nr) {
+		nr = min_t(u32, l->layout.entries - first, BAT_CHUNK / sizeof(__be32));
+		memset(s->chunk, 0xff, BAT_CHUNK);
+		ret = vhd_io_read(&l->f, pos + first * sizeof(__be32), s->chunk,
+				  round_up(nr * sizeof(__be32), VHD_SECTOR_SIZE));
+		if (ret < 0)
+			return ret;
+		ret = scan_chunk(l, s, first, nr);
+		if (ret)
+			return ret;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	return 0;
+}
+
+static int compare_u32(const void *a, const void *b)
+{
+	u32 x = *(const u32 *)a, y = *(const u32 *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Keep of the sorted entries those that share sectors with a neighbour. */
+static u32 keep_overlapping(u32 *used, u32 nr, u32 span)
+{
+	u32 i, kept = 0, prev = 0;
+	bool before, behind;
+
+	for (i = 0; i < nr; i++) {
+		before = i && used[i] - prev < span;
+		behind = i + 1 < nr && used[i + 1] - used[i] < span;
+		prev = used[i];
+		if (before || behind)
+			used[kept++] = used[i];
+	}
+	return kept;
+}
+
+/* All users of shared sectors are at fault: whichever is read may tell lies. */
+static enum vhd_fault check_overlap(struct vhd_layer *l, struct bat_scan *s)
+{
+	u32 block, entry, nr;
+
+	if (!s->nr)
+		return VHD_OK;
+	sort(s->used, s->nr, sizeof(u32), compare_u32, NULL);
+	nr = keep_overlapping(s->used, s->nr, l->layout.bitmap_sects + l->layout.block_sects);
+	for (block = 0; nr && block < l->layout.entries; block++) {
+		entry = vhd_layer_entry(l, block);
+		if (entry == VHD_BAT_UNUSED || entry == VHD_BAT_BAD ||
+		    !bsearch(&entry, s->used, nr, sizeof(u32), compare_u32))
+			continue;
+		vhd_layer_set_entry(l, block, VHD_BAT_BAD);
+		l->allocated--;
+		l->bad_entries++;
+	}
+	return nr ? VHD_FAULT_BAT_OVERLAP : VHD_OK;
+}
+
+static int open_bat(struct vhd_layer *l, struct vhd_error *error)
+{
+	u32 pages = DIV_ROUND_UP(l->layout.entries, VHD_BAT_PAGE_ENTRIES);
+	struct bat_scan s = {};
+	enum vhd_fault fault;
+	int ret = -ENOMEM;
+
+	l->bat = kvcalloc(max(pages, 1u), sizeof(*l->bat), GFP_KERNEL);
+	s.chunk = kmalloc(BAT_CHUNK, GFP_KERNEL);
+	if (l->bat && s.chunk)
+		ret = scan_bat(l, &s);
+	if (ret) {
+		vhd_error_errno(error, ret, "cannot read the block allocation table");
+	} else {
+		fault = check_overlap(l, &s);
+		fault = s.fault ?: fault;
+		if (fault && l->writable)
+			ret = vhd_error_fault(error, fault);
+	}
+	kvfree(s.used);
+	kfree(s.chunk);
+	return ret;
+}
+
+static int open_raw(struct vhd_layer *l)
+{
+	l->layout.type = VHD_TYPE_FIXED;
+	l->layout.capacity = l->f.size >> VHD_SECTOR_SHIFT;
+	l->layout.end = l->layout.capacity;
+	return 0;
+}
+
+static int open_vhd(struct vhd_layer *l, const struct vhd_open_args *args,
+		    struct vhd_error *error)
+{
+	int ret = open_footer(l, error);
+
+	if (!ret)
+		ret = open_layout(l, args, error);
+	if (ret || l->layout.type == VHD_TYPE_FIXED)
+		return ret;
+	ret = find_batmap(l);
+	if (ret)
+		return vhd_error_errno(error, ret, "cannot read the batmap");
+	return open_bat(l, error);
+}
+
+static int open_file(struct vhd_layer *l, const struct vhd_layer_spec *spec,
+		     const struct vhd_open_args *args, struct vhd_error *error)
+{
+	int ret = vhd_file_open(&l->f, spec->file, args->write, args->buffered);
+
+	if (ret == -EOPNOTSUPP)
+		return vhd_error_errno(error, ret, "neither a regular file nor a block device");
+	if (ret == -EBADF)
+		return vhd_error_errno(error, ret, "the descriptor has the wrong access mode");
+	if (ret)
+		return vhd_error_errno(error, ret, "cannot open the file");
+	if (vhd_registry_level(&l->f) < 0)
+		return vhd_error_errno(error, -ELOOP, "lies on a disk of this driver");
+	l->claim = vhd_claim_get(&l->f, args->write);
+	if (!IS_ERR(l->claim))
+		return 0;
+	ret = PTR_ERR(l->claim);
+	l->claim = NULL;
+	return vhd_error_errno(error, ret, ret == -ETXTBSY ? "open for writing elsewhere" :
+			       "in use by another device");
+}
+
+/**
+ * vhd_layer_open() - open and check one file of a chain
+ * @l: zeroed but for @l->id
+ * @spec: the file
+ * @args: how; @args->write is about this layer
+ * @error: says why on failure
+ *
+ * Context: sleeps.
+ * Return: 0 or the errno that is also in @error. On failure nothing is held.
+ */
+int vhd_layer_open(struct vhd_layer *l, const struct vhd_layer_spec *spec,
+		   const struct vhd_open_args *args, struct vhd_error *error)
+{
+	int ret;
+
+	l->raw = spec->raw;
+	l->writable = args->write;
+	l->cut_block = ~0u;
+	ret = open_file(l, spec, args, error);
+	if (!ret)
+		ret = l->raw ? open_raw(l) : open_vhd(l, args, error);
+	if (ret)
+		vhd_layer_close(l);
+	return ret;
+}
+
+/**
+ * vhd_layer_close() - drop a layer
+ * @l: opened, partly opened, or zeroed
+ *
+ * Context: sleeps; no locks held.
+ */
+void vhd_layer_close(struct vhd_layer *l)
+{
+	u32 i, pages = DIV_ROUND_UP(l->layout.entries, VHD_BAT_PAGE_ENTRIES);
+
+	for (i = 0; l->bat && i < pages; i++)
+		kfree(l->bat[i]);
+	kvfree(l->bat);
+	l->bat = NULL;
+	kfree(l->header);
+	l->header = NULL;
+	if (l->claim)
+		vhd_claim_put(l->claim, l->writable);
+	l->claim = NULL;
+	vhd_file_close(&l->f);
+}
+
+/**
+ * vhd_layer_read_bitmap() - read the sector bitmap of a block
+ * @l: a dynamic or differencing layer
+ * @entry: a good BAT entry of it
+ * @bitmap: layout.bitmap_sects sectors, aligned to 512
+ *
+ * Return: 0, or -EIO if the file has shrunk under us, or another errno.
+ */
+int vhd_layer_read_bitmap(struct vhd_layer *l, u32 entry, u8 *bitmap)
+{
+	size_t len = l->layout.bitmap_sects << VHD_SECTOR_SHIFT;
+	ssize_t ret = vhd_io_read(&l->f, (u64)entry << VHD_SECTOR_SHIFT, bitmap, len);
+
+	if (ret < 0)
+		return ret;
+	return ret == len ? 0 : -EIO;
+}
+
+/**
+ * vhd_layer_memory() - bytes that a layer's BAT occupies
+ * @l: an open layer
+ */
+u64 vhd_layer_memory(const struct vhd_layer *l)
+{
+	u32 i, pages = DIV_ROUND_UP(l->layout.entries, VHD_BAT_PAGE_ENTRIES);
+	u64 sum = sizeof(*l) + pages * sizeof(*l->bat);
+
+	for (i = 0; l->bat && i < pages; i++)
+		sum += l->bat[i] ? PAGE_SIZE : 0;
+	return sum;
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * /sys/block/vhdN/vhd/: what "vhdctl status" shows, for scripts without it.
+ * The attributes are gone before detach closes the chain.
+ */
+#include <linux/blkdev.h>
+#include <linux/device.h>
+#include <linux/slab.h>
+#include <linux/sysfs.h>
+
+#include "device.h"
+
+static struct vhdblk_device *device_of(struct device *d)
+{
+	return dev_to_disk(d)->private_data;
+}
+
+static ssize_t depth_show(struct device *d, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", device_of(d)->q.chain->depth);
+}
+static DEVICE_ATTR_RO(depth);
+
+/* One line a layer, leaf first: unique id (or "raw") and path, while it fits. */
+static ssize_t layers_show(struct device *d, struct device_attribute *attr, char *buf)
+{
+	struct vhd_chain *c = device_of(d)->q.chain;
+	ssize_t len = 0;
+	u32 i;
+
+	for (i = 0; i < c->depth; i++) {
+		struct vhd_layer *l = &c->layer[i];
+
+		if (l->raw)
+			len += sysfs_emit_at(buf, len, "raw %pD4\n", l->f.passed);
+		else
+			len += sysfs_emit_at(buf, len, "%pUb %pD4\n", l->footer.uuid,
+					     l->f.passed);
+	}
+	return len;
+}
+static DEVICE_ATTR_RO(layers);
+
+static ssize_t allocated_show(struct device *d, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", vhdblk_device_allocated(device_of(d)));
+}
+static DEVICE_ATTR_RO(allocated);
+
+static ssize_t map_bytes_show(struct device *d, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", vhdblk_device_memory(device_of(d)));
+}
+static DEVICE_ATTR_RO(map_bytes);
+
+static ssize_t counters_show(struct device *d, struct device_attribute *attr, char *buf)
+{
+	struct vhdblk_device *dev = device_of(d);
+	struct vhdblk_queue *q = &dev->q;
+
+	return sysfs_emit(buf,
+			  "fast %llu\nslow %llu\nholes %llu\nallocations %llu\nfrees %llu\n"
+			  "resolves %llu\ncommits %llu\nflushes %llu\nfsyncs %llu\n"
+			  "extensions %llu\nio_errors %llu\n",
+			  vhdblk_device_fast(dev),
+			  (u64)atomic64_read(&q->slow_served), (u64)atomic64_read(&q->holes),
+			  (u64)atomic64_read(&q->alloc.allocations),
+			  (u64)atomic64_read(&q->alloc.frees),
+			  (u64)atomic64_read(&q->map.resolves),
+			  (u64)atomic64_read(&q->commit.commits),
+			  (u64)atomic64_read(&q->flushes),
+			  (u64)atomic64_read(&q->commit.exec.fsyncs) +
+			  (u64)atomic64_read(&q->alloc.exec.fsyncs),
+			  (u64)atomic64_read(&q->alloc.extensions),
+			  (u64)atomic64_read(&q->errors));
+}
+static DEVICE_ATTR_RO(counters);
+
+static struct attribute *vhdblk_attrs[] = {
+	&dev_attr_depth.attr,
+	&dev_attr_layers.attr,
+	&dev_attr_allocated.attr,
+	&dev_attr_map_bytes.attr,
+	&dev_attr_counters.attr,
+	NULL
+};
+
+const struct attribute_group vhdblk_attr_group = {
+	.name	= "vhd",
+	.attrs	= vhdblk_attrs,
+};

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * DISCARD and WRITE_ZEROES. Neither is split at blocks by the block layer, so
+ * both walk over the blocks of their range here.
+ *
+ * Without a parent a whole block is freed and part of one is punched. With a
+ * parent nothing may be freed: the parent's data would come back. There
+ * WRITE_ZEROES gives the leaf whatever a parent owns, as zeros; DISCARD punches
+ * what the leaf owns and leaves the rest as it is, which a discard may.
+ */
+#include <linux/blkdev.h>
+#include <linux/sched.h>
+
+#include "zero.h"
+
+static bool is_discard(struct vhdblk_cmd *cmd)
+{
+	return req_op(blk_mq_rq_from_pdu(cmd)) == REQ_OP_DISCARD;
+}
+
+static bool may_unmap(struct vhdblk_cmd *cmd)
+{
+	return !(blk_mq_rq_from_pdu(cmd)->cmd_flags & REQ_NOUNMAP);
+}
+
+static void advance(struct vhdblk_cmd *cmd, u32 sects)
+{
+	cmd->sector += sects;
+	cmd->left -= sects;
+}
+
+static int zero_file(struct vhdblk_cmd *cmd, u64 sect, u32 sects)
+{
+	struct vhd_layer *leaf = vhd_chain_leaf(cmd->q->chain);
+	int ret = vhd_io_zero(&leaf->f, sect << VHD_SECTOR_SHIFT,
+			      (u64)sects << VHD_SECTOR_SHIFT, may_unmap(cmd));
+
+	/* A discard is a hint: what could not be dropped stays. */
+	return is_discard(cmd) ? 0 : ret;
+}
+
+/* Does the rest of the command cover all of the block that it stands in? */
+static bool covers_block(struct vhdblk_cmd *cmd)
+{
+	struct vhd_layout *l = &vhd_chain_leaf(cmd->q->chain)->layout;
+	u64 first = cmd->place.first;
+	u64 sects = min_t(u64, l->block_sects, l->capacity - cmd->sector);
+
+	return !first && cmd->left >= sects;
+}
+
+static bool may_free(struct vhdblk_cmd *cmd)
+{
+	struct vhd_layer *leaf = vhd_chain_leaf(cmd->q->chain);
+
+	/* A stale bit of a batmap would say that all of the block is there. */
+	return may_unmap(cmd) && !leaf->batmap && cmd->place.block != leaf->cut_block;
+}
+
+/* No parent: nobody's data can come back. */
+static int zero_alone(struct vhdblk_cmd *cmd)
+{
+	struct vhd_place *e = &cmd->place;
+	enum vhd_lookup what = vhd_map_write(&cmd->q->map, cmd->sector, cmd->left, e);
+	u32 sects = e->sects;
+	int ret;
+
+	if (what == VHD_LOOKUP_RESOLVE)
+		return vhdblk_cmd_prepare(cmd, what);
+	if (what != VHD_LOOKUP_OK) {
+		/* Not there, or cut off: reads as zeros already. */
+		sects = vhd_chain_leaf(cmd->q->chain)->layout.block_sects - e->first;
+		advance(cmd, min(sects, cmd->left));
+		return 0;
+	}
+	ret = zero_file(cmd, e->sect, sects);
+	vhdblk_cmd_wrote(cmd, e, 0);
+	if (!ret && covers_block(cmd) && may_free(cmd))
+		ret = vhd_alloc_free_block(&cmd->q->alloc, e->block, vhdblk_cmd_park(cmd));
+	if (!ret)
+		advance(cmd, sects);
+	return ret;
+}
+
+/* Sectors of which a parent says something else than zero. */
+static int take_over(struct vhdblk_cmd *cmd, u32 sects)
+{
+	struct vhd_place *e = &cmd->place;
+	enum vhd_lookup what = vhd_map_write(&cmd->q->map, cmd->sector, sects, e);
+	int ret;
+
+	if (what != VHD_LOOKUP_OK)
+		return vhdblk_cmd_prepare(cmd, what);
+	sects = e->sects;
+	ret = zero_file(cmd, e->sect, sects);
+	cmd->commit |= !ret && (blk_mq_rq_from_pdu(cmd)->cmd_flags & REQ_FUA);
+	vhdblk_cmd_wrote(cmd, e, ret ? 0 : sects);
+	if (!ret)
+		advance(cmd, sects);
+	return ret;
+}
+
+static int zero_child(struct vhdblk_cmd *cmd)
+{
+	struct vhd_place *e = &cmd->place;
+	enum vhd_lookup what = vhd_map_read(&cmd->q->map, cmd->sector, cmd->left, e);
+	u32 sects = e->sects;
+	int ret = 0;
+
+	if (what != VHD_LOOKUP_OK)
+		return vhdblk_cmd_prepare(cmd, what);
+	if (e->layer == vhd_chain_leaf(cmd->q->chain)->id)
+		ret = zero_file(cmd, e->sect, sects);
+	else if (e->layer && !is_discard(cmd))
+		return take_over(cmd, sects);
+	if (!ret)
+		advance(cmd, sects);
+	return ret;
+}
+
+static int zero_fixed(struct vhdblk_cmd *cmd)
+{
+	int ret = zero_file(cmd, cmd->sector, cmd->left);
+
+	if (!ret)
+		advance(cmd, cmd->left);
+	return ret;
+}
+
+static int zero_next(struct vhdblk_cmd *cmd)
+{
+	if (!cmd->q->map.nr_blocks)
+		return zero_fixed(cmd);
+	return cmd->q->chain->depth > 1 ? zero_child(cmd) : zero_alone(cmd);
+}
+
+/**
+ * vhdblk_zero() - serve DISCARD or WRITE_ZEROES
+ * @cmd: command; goes on where it stopped when it was parked
+ *
+ * Context: slow work.
+ */
+void vhdblk_zero(struct vhdblk_cmd *cmd)
+{
+	int ret = 0;
+
+	if (blk_mq_rq_from_pdu(cmd)->cmd_flags & REQ_FUA)
+		cmd->commit = true;
+	while (cmd->left && !ret) {
+		ret = zero_next(cmd);
+		cond_resched();
+	}
+	if (ret != -EINPROGRESS)
+		vhdblk_cmd_finish(cmd, ret);
+}
