@@ -43,6 +43,22 @@ static bool leaf_holds(struct vhd_alloc *a, u64 word)
 	return vhd_word_layer(word) == a->leaf->id;
 }
 
+/**
+ * vhd_alloc_awaits_slots() - are there freed slots that cannot be used yet?
+ * @a: allocator, locked
+ *
+ * If so a commit is asked for, without which they never could be.
+ */
+bool vhd_alloc_awaits_slots(struct vhd_alloc *a)
+{
+	lockdep_assert_held(&a->lock);
+	if (a->failed || (list_empty(&a->freed) && list_empty(&a->clearing) &&
+			  list_empty(&a->cleared) && list_empty(&a->draining)))
+		return false;
+	a->hurry(a);
+	return true;
+}
+
 /* A slot behind everything in use, or nothing if the file must grow first. */
 static int slot_at_end(struct vhd_alloc *a, u32 *entry)
 {
@@ -53,7 +69,7 @@ static int slot_at_end(struct vhd_alloc *a, u32 *entry)
 	if (at + slot_sects(a) > VHD_MAX_SECTOR)
 		return -ENOSPC;
 	if (at + slot_sects(a) > a->end - 1)
-		return a->leaf->f.bdev ? -ENOSPC : -EAGAIN;
+		return a->leaf->f.bdev && !vhd_alloc_awaits_slots(a) ? -ENOSPC : -EAGAIN;
 	*entry = at;
 	a->next = at + slot_sects(a);
 	return 0;
@@ -146,7 +162,7 @@ static struct vhd_owners *owners_of_word(struct vhd_alloc *a, u32 block, u64 wor
 	u32 layer = vhd_word_layer(word);
 	struct vhd_owners *o;
 
-	o = vhd_owners_alloc(block, a->leaf->layout.block_sects, 1);
+	o = vhd_owners_alloc(block, a->leaf->layout.block_sects, 1, &a->map->owners_bytes);
 	if (!o)
 		return NULL;
 	o->nr = 1;
@@ -165,6 +181,7 @@ static void publish_block(struct vhd_alloc *a, u32 block, u64 *word, u32 entry,
 	lockdep_assert_held(&a->lock);
 	if (o) {
 		o->data = data;
+		/* Readers see @data once they see @entry. */
 		smp_store_release(&o->entry, entry);
 		WRITE_ONCE(*word, (unsigned long)o | VHD_WORD_OWNERS | VHD_WORD_UNCOMMITTED);
 	} else {
@@ -234,14 +251,17 @@ int vhd_alloc_block(struct vhd_alloc *a, u32 block, struct vhd_waiter *w)
 	mutex_lock(&a->lock);
 	ret = begin_block(a, block, word, w, &entry, &stale);
 	mutex_unlock(&a->lock);
-	if (ret == -ENOSPC)
+	/* A device below tells nobody when it has space again: see it here. */
+	if (ret == -ENOSPC || (!ret && a->leaf->f.bdev))
 		vhd_alloc_report(a, ret);
 	if (ret)
 		return ret == 1 ? 0 : ret;
 	ret = prepare_block(a, block, *word, entry, stale, &new);
 	mutex_lock(&a->lock);
 	if (ret) {
-		give_slot(&a->free, entry);
+		/* One that cannot be written is not tried again. */
+		if (ret == -ENOMEM || vhd_is_full(ret))
+			give_slot(&a->free, entry);
 		WRITE_ONCE(*word, *word & ~VHD_WORD_ALLOCATING);
 	} else {
 		publish_block(a, block, word, entry, new);
@@ -249,6 +269,8 @@ int vhd_alloc_block(struct vhd_alloc *a, u32 block, struct vhd_waiter *w)
 	unpark(a, block, &woken);
 	mutex_unlock(&a->lock);
 	wake_list(&woken, 0);
+	if (vhd_is_full(ret))
+		vhd_alloc_report(a, ret);
 	return ret;
 }
 
@@ -332,20 +354,22 @@ void vhd_alloc_make_dirty(struct vhd_alloc *a, u32 block)
 /**
  * vhd_alloc_take_dirty() - take blocks whose BAT entry changed
  * @a: allocator, locked
+ * @next: first block to look at; moved behind the last one looked at
  * @change: filled
  * @room: length of @change
  *
  * Return: how many were taken, in ascending order.
  */
-u32 vhd_alloc_take_dirty(struct vhd_alloc *a, struct vhd_change *change, u32 room)
+u32 vhd_alloc_take_dirty(struct vhd_alloc *a, u32 *next, struct vhd_change *change, u32 room)
 {
-	u32 nr = 0, block = 0;
+	u32 nr = 0, block, end = a->map->nr_blocks;
 	struct vhd_owners *o;
 
 	lockdep_assert_held(&a->lock);
-	while (nr < room && a->dirty_blocks) {
-		block = find_next_bit(a->bat_dirty, a->map->nr_blocks, block);
-		if (block >= a->map->nr_blocks)
+	while (nr < room && *next < end) {
+		block = a->dirty_blocks ? find_next_bit(a->bat_dirty, end, *next) : end;
+		*next = block < end ? block + 1 : end;
+		if (block >= end)
 			break;
 		__clear_bit(block, a->bat_dirty);
 		a->dirty_blocks--;
@@ -416,20 +440,70 @@ void vhd_alloc_commit_end(struct vhd_alloc *a, int err)
  */
 void vhd_alloc_reclaim(struct vhd_alloc *a)
 {
+	bool usable = false;
 	LIST_HEAD(woken);
 
 	mutex_lock(&a->lock);
 	if (vhd_epoch_collect(&a->epoch)) {
 		list_splice_tail_init(&a->draining, &a->free);
-		if (!list_empty(&a->free))
+		usable = !list_empty(&a->free);
+		if (usable)
 			list_splice_tail_init(&a->waiting, &woken);
 	}
 	if (!list_empty(&a->cleared) && list_empty(&a->draining) && vhd_epoch_turn(&a->epoch))
 		list_splice_tail_init(&a->cleared, &a->draining);
 	mutex_unlock(&a->lock);
-	if (!list_empty(&woken))
+	if (usable)
 		vhd_alloc_report(a, 0);
 	wake_list(&woken, 0);
+}
+
+/* Looked at by nobody but the map, and on disk what it is in memory. */
+static bool evict(struct vhd_alloc *a, u32 block)
+{
+	u64 *page = a->map->page[block >> VHD_MAP_PAGE_SHIFT], *word;
+	struct vhd_owners *o;
+
+	lockdep_assert_held(&a->lock);
+	if (!page)
+		return false;
+	word = &page[block & (VHD_MAP_PAGE_WORDS - 1)];
+	o = vhd_word_owners(*word);
+	if (!o || (*word & (VHD_WORD_UNCOMMITTED | VHD_WORD_ALLOCATING)) ||
+	    !vhd_owners_committed(o) || (a->bat_dirty && test_bit(block, a->bat_dirty)))
+		return false;
+	/* Setting a bit takes a reference first, so none can appear from here on. */
+	if (!refcount_dec_if_one(&o->ref))
+		return false;
+	WRITE_ONCE(*word, VHD_WORD_UNRESOLVED);
+	vhd_owners_free(o);
+	return true;
+}
+
+/**
+ * vhd_alloc_evict() - keep the memory of descriptors within bounds
+ * @a: allocator
+ *
+ * A hand goes round over the blocks and drops descriptors that are clean; they
+ * are looked up again when they are needed.
+ *
+ * Context: sleeps.
+ */
+void vhd_alloc_evict(struct vhd_alloc *a)
+{
+	struct vhd_map *m = a->map;
+	u32 looked;
+
+	if (atomic64_read(&m->owners_bytes) <= VHD_MAP_OWNERS_MAX)
+		return;
+	mutex_lock(&a->lock);
+	for (looked = 0; looked < VHD_MAP_EVICT_SCAN; looked++) {
+		if (atomic64_read(&m->owners_bytes) <= VHD_MAP_OWNERS_MAX)
+			break;
+		evict(a, m->hand);
+		m->hand = m->hand + 1 < m->nr_blocks ? m->hand + 1 : 0;
+	}
+	mutex_unlock(&a->lock);
 }
 
 /**

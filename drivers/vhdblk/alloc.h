@@ -50,6 +50,7 @@ struct vhd_slot {
  * @grown:	this attach has extended the file
  * @exec:	of the thread that extends the file
  * @task, @wait, @kicked: that thread
+ * @hurry:	asks for a commit, from any context
  * @notify:	tells of space that ran out (-ENOSPC) and came back (0)
  *
  * @lock protects everything from @next to @dirty_blocks and every change of the
@@ -61,7 +62,7 @@ struct vhd_alloc {
 	struct vhd_map *map;
 	struct vhd_layer *leaf;
 	struct vhd_epoch epoch;
-	struct mutex lock;
+	struct mutex lock;	/* see above */
 	u64 next;
 	u64 end;
 	u64 stale_end;
@@ -82,6 +83,7 @@ struct vhd_alloc {
 	struct task_struct *task;
 	wait_queue_head_t wait;
 	bool kicked;
+	void (*hurry)(struct vhd_alloc *a);
 	void (*notify)(struct vhd_alloc *a, int err);
 	atomic64_t allocations;
 	atomic64_t frees;
@@ -99,6 +101,7 @@ int vhd_alloc_free_block(struct vhd_alloc *a, u32 block, struct vhd_waiter *w);
 int vhd_alloc_trim(struct vhd_alloc *a);
 void vhd_alloc_fail(struct vhd_alloc *a, int err);
 void vhd_alloc_report(struct vhd_alloc *a, int err);
+bool vhd_alloc_awaits_slots(struct vhd_alloc *a);
 
 /* Space may come back: nothing is lost and everything can be tried again. */
 static inline bool vhd_is_full(int err)
@@ -106,9 +109,10 @@ static inline bool vhd_is_full(int err)
 	return err == -ENOSPC || err == -EDQUOT || err == -EFBIG;
 }
 
-/* For the commit; all but the last under @lock. */
+/* For the commit; all but the last two under @lock. */
 u32 vhd_alloc_entry(struct vhd_alloc *a, u32 block, struct vhd_owners **owners);
-u32 vhd_alloc_take_dirty(struct vhd_alloc *a, struct vhd_change *change, u32 room);
+u32 vhd_alloc_take_dirty(struct vhd_alloc *a, u32 *next, struct vhd_change *change, u32 room);
+void vhd_alloc_evict(struct vhd_alloc *a);
 void vhd_alloc_make_dirty(struct vhd_alloc *a, u32 block);
 void vhd_alloc_committed(struct vhd_alloc *a, u32 block);
 void vhd_alloc_commit_begin(struct vhd_alloc *a);

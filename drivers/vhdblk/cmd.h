@@ -37,7 +37,9 @@ struct vhdblk_cmd {
 };
 
 void vhdblk_cmd_finish(struct vhdblk_cmd *cmd, int err);
-struct vhd_waiter *vhdblk_cmd_park(struct vhdblk_cmd *cmd);
+int vhdblk_cmd_allocator(struct vhdblk_cmd *cmd,
+			 int (*fn)(struct vhd_alloc *a, u32 block, struct vhd_waiter *w),
+			 u32 block);
 void vhdblk_cmd_wrote(struct vhdblk_cmd *cmd, struct vhd_place *e, u32 sects);
 int vhdblk_cmd_prepare(struct vhdblk_cmd *cmd, enum vhd_lookup what);
 

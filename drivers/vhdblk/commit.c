@@ -103,7 +103,7 @@ static void take_owners(struct vhd_owners *o)
 {
 	set_bit(VHD_OWNERS_COMMITTING, &o->flags);
 	clear_bit(VHD_OWNERS_DIRTY, &o->flags);
-	smp_mb__after_atomic();
+	smp_mb__after_atomic(); /* pairs with the one in vhd_commit_dirty() */
 	memcpy(o->copy, o->bits, o->bitmap_bytes);
 }
 
@@ -115,12 +115,20 @@ static void release_owners(struct vhd_owners *o)
 	vhd_owners_put(o);
 }
 
+/* What has been dirty until now, and what an earlier commit has left over. */
+static void take_list(struct vhd_commit *c)
+{
+	struct llist_node **tail = &c->todo;
+
+	while (*tail)
+		tail = &(*tail)->next;
+	*tail = llist_del_all(&c->dirty);
+}
+
 static struct vhd_owners *next_dirty(struct vhd_commit *c)
 {
 	struct vhd_owners *o;
 
-	if (!c->todo)
-		c->todo = llist_del_all(&c->dirty);
 	if (!c->todo)
 		return NULL;
 	o = llist_entry(c->todo, struct vhd_owners, dirty);
@@ -128,7 +136,7 @@ static struct vhd_owners *next_dirty(struct vhd_commit *c)
 	return o;
 }
 
-/* A descriptor that has left the map, or never had a block, is not written. */
+/* A descriptor that has left the map is not written. */
 static void take_dirty_owners(struct vhd_commit *c)
 {
 	struct vhd_owners *o;
@@ -153,15 +161,14 @@ static void take_dirty_owners(struct vhd_commit *c)
  */
 static void take_dirty_block(struct vhd_commit *c, const struct vhd_change *change)
 {
-	struct vhd_alloc *a = c->alloc;
-	u32 flags = VHD_CHANGE_BAT;
+	u32 on_disk = vhd_layer_entry(c->alloc->leaf, change->block);
 	struct vhd_owners *o;
 
-	vhd_alloc_entry(a, change->block, &o);
-	if (change->entry == VHD_BAT_UNUSED || vhd_layer_entry(a->leaf, change->block) == change->entry) {
-		add_item(c, NULL, change->block, change->entry, flags);
+	if (change->entry == VHD_BAT_UNUSED || change->entry == on_disk) {
+		add_item(c, NULL, change->block, change->entry, VHD_CHANGE_BAT);
 		return;
 	}
+	vhd_alloc_entry(c->alloc, change->block, &o);
 	if (o) {
 		/* Its place on the dirty list, if it has one, stays. */
 		refcount_inc(&o->ref);
@@ -169,14 +176,15 @@ static void take_dirty_block(struct vhd_commit *c, const struct vhd_change *chan
 		memcpy(o->copy, o->bits, o->bitmap_bytes);
 	}
 	add_item(c, o, change->block, change->entry,
-		 flags | VHD_CHANGE_NEW | VHD_CHANGE_BITMAP);
+		 VHD_CHANGE_BAT | VHD_CHANGE_NEW | VHD_CHANGE_BITMAP);
 }
 
 static void take_dirty_blocks(struct vhd_commit *c)
 {
 	u32 nr, i;
 
-	nr = vhd_alloc_take_dirty(c->alloc, c->change, VHD_COMMIT_BATCH - c->nr);
+	nr = vhd_alloc_take_dirty(c->alloc, &c->next_block, c->change,
+				  VHD_COMMIT_BATCH - c->nr);
 	for (i = 0; i < nr; i++)
 		take_dirty_block(c, &c->change[i]);
 }
@@ -212,6 +220,28 @@ static void merge_items(struct vhd_commit *c)
 	c->nr = kept;
 }
 
+/* One sweep over lists and blocks; what is behind it belongs to the next one. */
+static void begin_sweep(struct vhd_commit *c)
+{
+	take_list(c);
+	c->next_block = 0;
+	mutex_lock(&c->alloc->lock);
+	vhd_alloc_commit_begin(c->alloc);
+	mutex_unlock(&c->alloc->lock);
+}
+
+static bool sweep_done(struct vhd_commit *c)
+{
+	return !c->todo && c->next_block >= c->alloc->map->nr_blocks;
+}
+
+static void end_sweep(struct vhd_commit *c, int err)
+{
+	mutex_lock(&c->alloc->lock);
+	vhd_alloc_commit_end(c->alloc, err);
+	mutex_unlock(&c->alloc->lock);
+}
+
 static void collect(struct vhd_commit *c)
 {
 	u32 i;
@@ -220,8 +250,6 @@ static void collect(struct vhd_commit *c)
 	mutex_lock(&c->alloc->lock);
 	take_dirty_owners(c);
 	take_dirty_blocks(c);
-	if (!c->alloc->dirty_blocks)
-		vhd_alloc_commit_begin(c->alloc);
 	mutex_unlock(&c->alloc->lock);
 	sort(c->item, c->nr, sizeof(*c->item), compare_items, NULL);
 	merge_items(c);
@@ -251,7 +279,6 @@ static void finish(struct vhd_commit *c, int err)
 		if (!err)
 			vhd_alloc_committed(a, c->item[i].change.block);
 	}
-	vhd_alloc_commit_end(a, err);
 	mutex_unlock(&a->lock);
 }
 
@@ -279,7 +306,9 @@ static void fill_bat(struct vhd_commit *c, const struct vhd_step *step, __be32 *
 	u32 first = (step->sect - l->layout.bat_sect) * per_sect;
 
 	for (i = step->first; i < step->first + step->nr; i++)
-		WARN_ON_ONCE(vhd_layer_set_entry(l, c->change[i].block, c->change[i].entry));
+		if (c->change[i].flags & VHD_CHANGE_BAT)
+			WARN_ON_ONCE(vhd_layer_set_entry(l, c->change[i].block,
+							 c->change[i].entry));
 	for (i = 0; i < per_sect; i++)
 		page[i] = cpu_to_be32(vhd_layer_entry(l, first + i));
 }
@@ -302,15 +331,14 @@ static int commit_batch(struct vhd_commit *c)
 
 	vhd_plan_commit(&plan, &c->alloc->leaf->layout, c->change, c->nr);
 	ret = vhd_exec_plan(&c->exec, &plan);
-	if (c->nr) {
+	if (c->nr)
 		atomic64_inc(&c->commits);
-		vhd_io_touch(&c->alloc->leaf->f);
-	}
 	finish(c, ret);
 	if (ret && (!vhd_is_full(ret) || c->exec.failed == VHD_STEP_BARRIER))
 		vhd_alloc_fail(c->alloc, ret);
-	else if (ret)
+	else if (ret || c->was_full)
 		vhd_alloc_report(c->alloc, ret);
+	c->was_full = ret;
 	return ret;
 }
 
@@ -319,18 +347,24 @@ static bool is_dirty(struct vhd_commit *c)
 	return c->todo || !llist_empty(&c->dirty) || READ_ONCE(c->alloc->dirty_blocks);
 }
 
-/* One plan at least, even if nothing is dirty: that one is the fsync. */
+/*
+ * One plan at least, even if nothing is dirty: that one is the fsync. What gets
+ * dirty meanwhile is the next commit's, or a busy writer would keep everybody
+ * waiting.
+ */
 static int commit_all(struct vhd_commit *c)
 {
-	int ret;
+	int ret = c->alloc->failed ? -EIO : 0;
 
-	if (c->alloc->failed)
-		return -EIO;
+	if (ret)
+		return ret;
+	begin_sweep(c);
 	do {
 		collect(c);
 		ret = commit_batch(c);
 		cond_resched();
-	} while (!ret && is_dirty(c));
+	} while (!ret && !sweep_done(c));
+	end_sweep(c, ret);
 	return ret;
 }
 
@@ -354,6 +388,7 @@ static void serve(struct vhd_commit *c)
 		list_del_init(&w->list);
 		w->wake(w, ret);
 	}
+	vhd_io_touch(&c->alloc->leaf->f);
 	if (c->alloc->bat_dirty)
 		vhd_alloc_reclaim(c->alloc);
 }
@@ -381,6 +416,7 @@ static void drop_dirty(struct vhd_commit *c)
 {
 	struct vhd_owners *o;
 
+	take_list(c);
 	while ((o = next_dirty(c)))
 		vhd_owners_put(o);
 }
@@ -408,7 +444,7 @@ int vhd_commit_init(struct vhd_commit *c, struct vhd_alloc *a, const char *name)
 	c->change = kvmalloc_array(VHD_COMMIT_BATCH, sizeof(*c->change), GFP_KERNEL);
 	if (!c->item || !c->change)
 		return -ENOMEM;
-	ret = vhd_exec_init(&c->exec, a->leaf);
+	ret = vhd_exec_init(&c->exec, a->leaf, &a->failed);
 	if (ret)
 		return ret;
 	task = kthread_run(commit_thread, c, "%s-commit", name);
@@ -426,11 +462,15 @@ int vhd_commit_init(struct vhd_commit *c, struct vhd_alloc *a, const char *name)
  */
 int vhd_commit_stop(struct vhd_commit *c)
 {
+	int ret;
+
 	if (!c->task)
 		return 0;
 	kthread_stop(c->task);
 	c->task = NULL;
-	return commit_all(c);
+	ret = commit_all(c);
+	vhd_io_touch(&c->alloc->leaf->f);
+	return ret;
 }
 
 /**

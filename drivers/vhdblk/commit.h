@@ -20,28 +20,34 @@ struct vhd_commit_item {
  * @lock:	protects @waiters; taken from completions, so irq-safe
  * @waiters:	who wants everything up to now to be durable
  * @dirty:	descriptors with new bits, from any context
- * @todo:	of these, what has been taken off but not yet committed
+ * @todo:	of these, what the running sweep has not come to yet
+ * @next_block:	the same for blocks whose BAT entry changed
  * @item:	what the running plan is about, with the descriptors
  * @change:	the same, as the planner wants it, index by index
  * @nr:		length of both
  * @exec:	of the committing thread
  * @task, @wait: that thread
+ * @reclaim:	look for slots that can be used again, and commit what is dirty
+ * @was_full:	the last commit found no space
+ * @commits:	how many wrote something
  *
  * Lock order: alloc->lock, then @lock.
  */
 struct vhd_commit {
 	struct vhd_alloc *alloc;
-	spinlock_t lock;
+	spinlock_t lock;	/* see above */
 	struct list_head waiters;
 	struct llist_head dirty;
 	struct llist_node *todo;
 	struct vhd_commit_item *item;
 	struct vhd_change *change;
 	u32 nr;
+	u32 next_block;
 	struct vhd_exec exec;
 	struct task_struct *task;
 	wait_queue_head_t wait;
 	bool reclaim;
+	bool was_full;
 	atomic64_t commits;
 };
 

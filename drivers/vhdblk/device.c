@@ -30,9 +30,19 @@ static DEFINE_IDA(indexes);
 static struct workqueue_struct *detach_wq;
 static void (*notify_user)(struct vhdblk_device *dev, enum vhdblk_notice what, int err);
 
+/* Devices whose memory is still in use: by a late closer, after a forced detach. */
+static atomic_t nr_devices = ATOMIC_INIT(0);
+
 static void device_free(struct kref *ref)
 {
 	kfree(container_of(ref, struct vhdblk_device, ref));
+	if (atomic_dec_and_test(&nr_devices))
+		wake_up_var(&nr_devices);
+}
+
+static void hold_disk(struct gendisk *disk)
+{
+	get_device(disk_to_dev(disk));
 }
 
 static void notice_work(struct work_struct *work)
@@ -70,9 +80,24 @@ static void report_space(struct vhd_alloc *a, int err)
 	notice(dev, err ? VHDBLK_NOTICE_NO_SPACE : VHDBLK_NOTICE_SPACE_RETURNED, err);
 }
 
+static void hurry_commit(struct vhd_alloc *a)
+{
+	vhd_commit_reclaim(&container_of(a, struct vhdblk_device, q.alloc)->q.commit);
+}
+
 static void epoch_drained(struct vhd_epoch *e)
 {
 	vhd_commit_reclaim(&container_of(e, struct vhdblk_device, q.alloc.epoch)->q.commit);
+}
+
+/* Under open_mutex. */
+static void last_close(struct vhdblk_device *dev)
+{
+	if (disk_openers(dev->disk) || !(dev->lazy || (dev->autoclear && dev->armed)))
+		return;
+	hold_disk(dev->disk);
+	if (!queue_work(detach_wq, &dev->detach_work))
+		put_disk(dev->disk);
 }
 
 static int device_open(VHDBLK_OPEN_ARGS)
@@ -90,23 +115,17 @@ static void device_release(VHDBLK_RELEASE_ARGS)
 {
 	struct vhdblk_device *dev = disk->private_data;
 
-	if (disk_openers(disk) || dev->state != VHDBLK_LIVE)
-		return;
-	if (dev->lazy || (dev->autoclear && dev->armed)) {
-		kref_get(&dev->ref);
-		if (!queue_work(detach_wq, &dev->detach_work))
-			kref_put(&dev->ref, device_free);
-	}
+	if (dev->state == VHDBLK_LIVE)
+		last_close(dev);
 }
 
 static int device_getgeo(VHDBLK_GETGEO_ARGS)
 {
 	struct vhdblk_device *dev = VHDBLK_GETGEO_DISK->private_data;
-	const struct vhd_footer *f = &vhd_chain_leaf(dev->q.chain)->footer;
 
-	geo->heads = f->heads;
-	geo->sectors = f->spt;
-	geo->cylinders = be16_to_cpu(f->cylinders);
+	geo->heads = dev->geometry.heads;
+	geo->sectors = dev->geometry.sectors;
+	geo->cylinders = dev->geometry.cylinders;
 	return 0;
 }
 
@@ -170,6 +189,7 @@ static int create_tags(struct vhdblk_device *dev)
 
 static int create_disk(struct vhdblk_device *dev, bool partscan)
 {
+	const struct vhd_footer *f = &vhd_chain_leaf(dev->q.chain)->footer;
 	struct vhdblk_limits limits;
 	struct gendisk *disk;
 
@@ -178,6 +198,9 @@ static int create_disk(struct vhdblk_device *dev, bool partscan)
 	if (IS_ERR(disk))
 		return PTR_ERR(disk);
 	dev->disk = disk;
+	dev->geometry.heads = f->heads;
+	dev->geometry.sectors = f->spt;
+	dev->geometry.cylinders = be16_to_cpu(f->cylinders);
 	disk->fops = &device_ops;
 	disk->private_data = dev;
 	snprintf(disk->disk_name, DISK_NAME_LEN, "vhd%d", dev->index);
@@ -211,6 +234,7 @@ static int device_start(struct vhdblk_device *dev, const struct vhdblk_params *p
 	q->writable = !p->read_only;
 	q->report = report_error;
 	q->alloc.notify = report_space;
+	q->alloc.hurry = hurry_commit;
 	ret = vhd_map_init(&q->map, q->chain);
 	if (!ret)
 		ret = vhd_alloc_init(&q->alloc, &q->map, epoch_drained);
@@ -223,14 +247,14 @@ static int device_start(struct vhdblk_device *dev, const struct vhdblk_params *p
 	return ret;
 }
 
-/* No request is under way and none can come. */
-static void device_stop(struct vhdblk_device *dev)
+/* No request is under way and none can come. Return: was everything saved? */
+static int device_stop(struct vhdblk_device *dev)
 {
 	struct vhdblk_queue *q = &dev->q;
 	int ret;
 
 	if (!q->chain)
-		return;
+		return 0;
 	vhdblk_queue_stop(q);
 	vhd_alloc_stop(&q->alloc);
 	ret = vhd_commit_stop(&q->commit);
@@ -243,6 +267,7 @@ static void device_stop(struct vhdblk_device *dev)
 	vhd_map_exit(&q->map);
 	vhd_chain_close(q->chain);
 	q->chain = NULL;
+	return ret;
 }
 
 /* The disk first: one that was never added leaves its tags only now. */
@@ -278,8 +303,10 @@ static struct vhdblk_device *device_alloc(const struct vhdblk_params *p)
 		kfree(dev);
 		return NULL;
 	}
+	atomic_inc(&nr_devices);
 	kref_init(&dev->ref);
 	dev->autoclear = p->autoclear;
+	dev->size_rule = p->size_rule;
 	strscpy(dev->name, p->name, sizeof(dev->name));
 	INIT_WORK(&dev->detach_work, detach_work);
 	INIT_WORK(&dev->notice_work, notice_work);
@@ -290,9 +317,10 @@ static int device_publish(struct vhdblk_device *dev)
 {
 	/* The device keeps the pointer. */
 	static const struct attribute_group *groups[] = { &vhdblk_attr_group, NULL };
+	struct gendisk *disk = dev->disk;
 	int ret;
 
-	ret = device_add_disk(NULL, dev->disk, groups);
+	ret = device_add_disk(NULL, disk, groups);
 	if (ret)
 		return ret;
 	/* Dropped by ->free_disk, which only a disk that was added gets. */
@@ -301,12 +329,18 @@ static int device_publish(struct vhdblk_device *dev)
 	ret = idr_alloc(&devices, dev, dev->index, dev->index + 1, GFP_KERNEL);
 	mutex_unlock(&devices_lock);
 	if (ret < 0) {
-		del_gendisk(dev->disk);
+		del_gendisk(disk);
 		return ret;
 	}
-	mutex_lock(&dev->disk->open_mutex);
+	/* Once it is live somebody may detach it and free everything. */
+	pr_info("vhd%d: attached%s\n", dev->index, dev->q.writable ? "" : ", read-only");
+	notice(dev, VHDBLK_NOTICE_ATTACHED, 0);
+	hold_disk(disk);
+	mutex_lock(&disk->open_mutex);
 	dev->state = VHDBLK_LIVE;
-	mutex_unlock(&dev->disk->open_mutex);
+	last_close(dev);
+	mutex_unlock(&disk->open_mutex);
+	put_disk(disk);
 	return 0;
 }
 
@@ -337,15 +371,11 @@ int vhdblk_device_attach(const struct vhdblk_params *p, struct vhd_error *error,
 		ret = create_tags(dev);
 	if (!ret)
 		ret = create_disk(dev, !p->no_partscan);
+	*index = dev->index;
 	if (!ret)
 		ret = device_publish(dev);
-	if (!ret) {
-		*index = dev->index;
-		pr_info("vhd%d: attached, depth %u%s\n", dev->index, p->depth,
-			dev->q.writable ? "" : ", read-only");
-		notice(dev, VHDBLK_NOTICE_ATTACHED, 0);
+	if (!ret)
 		return 0;
-	}
 	if (!error->err)
 		vhd_error_errno(error, ret, NULL);
 	device_undo(dev);
@@ -376,30 +406,37 @@ static int begin_detach(struct vhdblk_device *dev, bool lazy, bool force)
 	return ret;
 }
 
-static void finish_detach(struct vhdblk_device *dev)
+static int finish_detach(struct vhdblk_device *dev)
 {
+	int ret;
+
 	mutex_lock(&devices_lock);
 	idr_remove(&devices, dev->index);
 	mutex_unlock(&devices_lock);
 	if (dev->q.dead)
 		blk_mark_disk_dead(dev->disk);
 	del_gendisk(dev->disk);
+	ret = device_stop(dev);
 	pr_info("vhd%d: detached\n", dev->index);
-	notice(dev, VHDBLK_NOTICE_DETACHED, 0);
+	notice(dev, VHDBLK_NOTICE_DETACHED, ret);
 	device_undo(dev);
 	kref_put(&dev->ref, device_free);
 	module_put(THIS_MODULE);
+	return ret;
 }
 
 static void detach_work(struct work_struct *work)
 {
 	struct vhdblk_device *dev = container_of(work, struct vhdblk_device, detach_work);
 
+	struct gendisk *disk = dev->disk;
+
 	if (!begin_detach(dev, true, false))
 		finish_detach(dev);
-	kref_put(&dev->ref, device_free);
+	put_disk(disk);
 }
 
+/* With a reference on its disk. */
 static struct vhdblk_device *device_get(int index)
 {
 	struct vhdblk_device *dev;
@@ -407,7 +444,7 @@ static struct vhdblk_device *device_get(int index)
 	mutex_lock(&devices_lock);
 	dev = idr_find(&devices, index);
 	if (dev)
-		kref_get(&dev->ref);
+		hold_disk(dev->disk);
 	mutex_unlock(&devices_lock);
 	return dev;
 }
@@ -420,19 +457,22 @@ static struct vhdblk_device *device_get(int index)
  *	is waited for
  *
  * Context: sleeps until everything is committed and all files are closed.
- * Return: 0, -ENODEV, -EBUSY.
+ * Return: 0, -ENODEV, -EBUSY; anything else says why the last writes could not
+ * be made durable: the disk is gone all the same.
  */
 int vhdblk_device_detach(int index, bool lazy, bool force)
 {
 	struct vhdblk_device *dev = device_get(index);
+	struct gendisk *disk;
 	int ret;
 
 	if (!dev)
 		return -ENODEV;
+	disk = dev->disk;
 	ret = begin_detach(dev, lazy, force);
 	if (!ret)
-		finish_detach(dev);
-	kref_put(&dev->ref, device_free);
+		ret = finish_detach(dev);
+	put_disk(disk);
 	return ret == 1 ? 0 : ret;
 }
 
@@ -501,41 +541,6 @@ int vhdblk_device_next(int from, int (*fn)(struct vhdblk_device *dev, void *arg)
 }
 
 /**
- * vhdblk_device_fast() - requests that the queues' threads served
- * @dev: attached
- */
-u64 vhdblk_device_fast(const struct vhdblk_device *dev)
-{
-	unsigned int i;
-	u64 sum = 0;
-
-	for (i = 0; i < dev->q.nr_hctx; i++)
-		sum += READ_ONCE(dev->q.hctx[i].served);
-	return sum;
-}
-
-/**
- * vhdblk_device_memory() - bytes that map and BATs occupy
- * @dev: attached
- */
-u64 vhdblk_device_memory(const struct vhdblk_device *dev)
-{
-	return vhd_chain_memory(dev->q.chain) + atomic64_read(&dev->q.map.bytes);
-}
-
-/**
- * vhdblk_device_allocated() - blocks that the leaf holds now
- * @dev: attached
- */
-u32 vhdblk_device_allocated(struct vhdblk_device *dev)
-{
-	struct vhd_layer *leaf = vhd_chain_leaf(dev->q.chain);
-
-	return leaf->allocated + atomic64_read(&dev->q.alloc.allocations) -
-	       atomic64_read(&dev->q.alloc.frees);
-}
-
-/**
  * vhdblk_device_init() - before the first attach
  * @notify: tells the user what happened to a device; may sleep
  *
@@ -557,6 +562,7 @@ int vhdblk_device_init(void (*notify)(struct vhdblk_device *dev, enum vhdblk_not
 void vhdblk_device_exit(void)
 {
 	destroy_workqueue(detach_wq);
+	wait_var_event(&nr_devices, !atomic_read(&nr_devices));
 	idr_destroy(&devices);
 	ida_destroy(&indexes);
 }

@@ -2,6 +2,7 @@
 #ifndef _VHDBLK_DEVICE_H
 #define _VHDBLK_DEVICE_H
 
+#include <linux/hdreg.h>
 #include <linux/kref.h>
 
 #include "request.h"
@@ -42,7 +43,11 @@ enum vhdblk_notice {
  * @autoclear, @armed: the same, once somebody had it exclusively
  * @detach_work: for a detach that nobody waits for
  * @notices, @notice_error, @notice_work: what to tell about, from any context
+ * @size_rule:	as asked for at attach
+ * @geometry:	of the footer; outlives the chain
  * @q:		what serves requests
+ *
+ * Whoever looks at the disk holds a reference on it; it holds one on this.
  *
  * Lock order: disk->open_mutex, then nothing of ours. The devices' lock is
  * taken alone.
@@ -56,6 +61,8 @@ struct vhdblk_device {
 	bool autoclear;
 	bool armed;
 	bool tags;
+	enum vhd_size_rule size_rule;
+	struct hd_geometry geometry;
 	struct work_struct detach_work;
 	struct work_struct notice_work;
 	unsigned long notices;

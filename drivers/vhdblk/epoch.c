@@ -7,6 +7,7 @@
 
 static void last_left(struct vhd_epoch *e)
 {
+	/* Pairs with vhd_epoch_collect(): all requests of the era are over. */
 	smp_store_release(&e->state, VHD_EPOCH_DRAINED);
 	e->drained(e);
 }
@@ -52,7 +53,7 @@ int vhd_epoch_init(struct vhd_epoch *e, void (*drained)(struct vhd_epoch *e))
  */
 void vhd_epoch_exit(struct vhd_epoch *e)
 {
-	while (smp_load_acquire(&e->state) == VHD_EPOCH_DRAINING)
+	while (READ_ONCE(e->state) == VHD_EPOCH_DRAINING)
 		schedule_timeout_uninterruptible(1);
 	synchronize_rcu();
 	percpu_ref_exit(&e->ref[0]);
@@ -70,7 +71,7 @@ bool vhd_epoch_turn(struct vhd_epoch *e)
 {
 	int old = e->current_era;
 
-	if (smp_load_acquire(&e->state) != VHD_EPOCH_IDLE)
+	if (READ_ONCE(e->state) != VHD_EPOCH_IDLE)
 		return false;
 	e->state = VHD_EPOCH_DRAINING;
 	WRITE_ONCE(e->current_era, !old);
@@ -86,6 +87,7 @@ bool vhd_epoch_turn(struct vhd_epoch *e)
  */
 bool vhd_epoch_collect(struct vhd_epoch *e)
 {
+	/* Pairs with last_left(). */
 	if (smp_load_acquire(&e->state) != VHD_EPOCH_DRAINED)
 		return false;
 	percpu_ref_reinit(&e->ref[!e->current_era]);

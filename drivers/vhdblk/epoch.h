@@ -40,10 +40,15 @@ static inline int vhd_epoch_enter(struct vhd_epoch *e)
 {
 	int era;
 
-	/* Fails only while another CPU turns the era over. */
+	/*
+	 * Fails only while another CPU turns the era over. Within RCU an era
+	 * cannot end, drain and begin again between the two lines.
+	 */
+	rcu_read_lock();
 	do {
 		era = READ_ONCE(e->current_era);
 	} while (!percpu_ref_tryget_live(&e->ref[era]));
+	rcu_read_unlock();
 	return era;
 }
 

@@ -13,16 +13,29 @@
 
 #define PAGE_SECTS	(PAGE_SIZE >> VHD_SECTOR_SHIFT)
 
+/*
+ * A short write means that the rest found no space; a plan is tried again as a
+ * whole. What can be tried again must not hide what cannot.
+ */
+static void note_error(struct vhd_exec *x, long ret)
+{
+	int err = ret < 0 ? ret : -ENOSPC;
+
+	if (!x->error || x->error == -ENOSPC || x->error == -EDQUOT)
+		x->error = err;
+}
+
 static void slot_done(struct vhd_io *io, long ret)
 {
 	struct vhd_exec_slot *s = container_of(io, struct vhd_exec_slot, io);
 	struct vhd_exec *x = s->exec;
 	unsigned long flags;
 
-	if (ret != s->len)
-		cmpxchg(&x->error, 0, ret < 0 ? (int)ret : -EIO);
 	/* Under the lock: see vhd_exec_exit(). */
 	spin_lock_irqsave(&x->wait.lock, flags);
+	if (ret != s->len)
+		note_error(x, ret);
+	/* Pairs with idle_slot(): the page may be filled again. */
 	smp_store_release(&s->busy, false);
 	wake_up_locked(&x->wait);
 	spin_unlock_irqrestore(&x->wait.lock, flags);
@@ -33,6 +46,7 @@ static struct vhd_exec_slot *idle_slot(struct vhd_exec *x)
 	int i;
 
 	for (i = 0; i < VHD_EXEC_SLOTS; i++)
+		/* Pairs with slot_done(). */
 		if (!smp_load_acquire(&x->slot[i].busy))
 			return &x->slot[i];
 	return NULL;
@@ -43,6 +57,7 @@ static bool all_idle(struct vhd_exec *x)
 	int i;
 
 	for (i = 0; i < VHD_EXEC_SLOTS; i++)
+		/* Pairs with slot_done(). */
 		if (smp_load_acquire(&x->slot[i].busy))
 			return false;
 	return true;
@@ -103,8 +118,10 @@ static int run_barrier(struct vhd_exec *x)
 
 	wait_event(x->wait, all_idle(x));
 	ret = xchg(&x->error, 0);
-	if (ret)
+	if (ret) {
+		x->failed = x->wrote;
 		return ret;
+	}
 	atomic64_inc(&x->fsyncs);
 	return vhd_io_fsync(&x->leaf->f);
 }
@@ -114,6 +131,10 @@ static int exec_step(struct vhd_exec *x, struct vhd_plan *plan, const struct vhd
 	struct vhd_file *f = &x->leaf->f;
 	u64 pos = step->sect << VHD_SECTOR_SHIFT, len = (u64)step->nr << VHD_SECTOR_SHIFT;
 
+	if (READ_ONCE(*x->latch))
+		return -EIO;
+	if (step->kind != VHD_STEP_BARRIER)
+		x->wrote = step->kind;
 	switch (step->kind) {
 	case VHD_STEP_BITMAP:
 	case VHD_STEP_BAT:
@@ -157,6 +178,8 @@ int vhd_exec_plan(struct vhd_exec *x, struct vhd_plan *plan)
 	}
 	wait_event(x->wait, all_idle(x));
 	late = xchg(&x->error, 0);
+	if (!ret && late)
+		x->failed = x->wrote;
 	return ret ?: late;
 }
 
@@ -164,14 +187,16 @@ int vhd_exec_plan(struct vhd_exec *x, struct vhd_plan *plan)
  * vhd_exec_init() - get the pages
  * @x: zeroed but for @x->fill
  * @leaf: the layer to write to
+ * @latch: see &struct vhd_exec
  *
  * Return: 0 or -ENOMEM; vhd_exec_exit() is due in both cases.
  */
-int vhd_exec_init(struct vhd_exec *x, struct vhd_layer *leaf)
+int vhd_exec_init(struct vhd_exec *x, struct vhd_layer *leaf, const int *latch)
 {
 	int i;
 
 	x->leaf = leaf;
+	x->latch = latch;
 	init_waitqueue_head(&x->wait);
 	for (i = 0; i < VHD_EXEC_SLOTS; i++) {
 		x->slot[i].exec = x;

@@ -29,7 +29,10 @@ struct vhd_exec_slot {
  *		before it is needed
  * @wait:	for a slot to come free
  * @error:	first error since the last barrier
- * @failed:	the step at which the last plan stopped
+ * @wrote:	kind of the last write that was begun
+ * @failed:	the step at which the last plan stopped: a BARRIER only if fsync
+ *		itself failed
+ * @latch:	not 0 once nothing may be written any more
  * @fsyncs:	how often fsync was called
  *
  * Used by one thread.
@@ -41,11 +44,13 @@ struct vhd_exec {
 	struct vhd_exec_slot slot[VHD_EXEC_SLOTS];
 	wait_queue_head_t wait;
 	int error;
+	enum vhd_step_kind wrote;
 	enum vhd_step_kind failed;
+	const int *latch;
 	atomic64_t fsyncs;
 };
 
-int vhd_exec_init(struct vhd_exec *x, struct vhd_layer *leaf);
+int vhd_exec_init(struct vhd_exec *x, struct vhd_layer *leaf, const int *latch);
 void vhd_exec_exit(struct vhd_exec *x);
 int vhd_exec_plan(struct vhd_exec *x, struct vhd_plan *plan);
 

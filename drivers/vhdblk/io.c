@@ -81,7 +81,7 @@ static int open_private(struct vhd_file *f, bool buffered)
 	f->file = file;
 	if (file->f_op->read_iter && (!f->writable || file->f_op->write_iter))
 		return 0;
-	fput(file);
+	vhd_fput(file);
 	f->file = NULL;
 	return -EOPNOTSUPP;
 }
@@ -135,7 +135,7 @@ int vhd_file_open(struct vhd_file *f, struct file *passed, bool write, bool buff
 	get_file(passed);
 	f->direct = dio_usable(f);
 	if (!f->direct && (f->file->f_flags & O_DIRECT)) {
-		fput(f->file);
+		vhd_fput(f->file);
 		ret = open_private(f, true);
 	}
 	if (!ret)
@@ -160,9 +160,9 @@ int vhd_file_open(struct vhd_file *f, struct file *passed, bool write, bool buff
 void vhd_file_close(struct vhd_file *f)
 {
 	if (f->file)
-		fput(f->file);
+		vhd_fput(f->file);
 	if (f->passed)
-		fput(f->passed);
+		vhd_fput(f->passed);
 	memset(f, 0, sizeof(*f));
 }
 
@@ -209,6 +209,13 @@ static int io_start_write(struct vhd_io *io)
 	return 0;
 }
 
+/* Without writing to a shared cache line each time. */
+static void note_write(struct vhd_file *f)
+{
+	if (!READ_ONCE(f->modified))
+		WRITE_ONCE(f->modified, true);
+}
+
 /**
  * vhd_io_submit() - start a transfer
  * @f: the file
@@ -238,6 +245,7 @@ void vhd_io_submit(struct vhd_file *f, struct vhd_io *io, struct iov_iter *iter,
 			 (flags & VHD_IO_DSYNC ? IOCB_DSYNC : 0);
 	atomic_set(&io->ref, 2);
 	if (io->write) {
+		note_write(f);
 		ret = io_start_write(io);
 		if (ret) {
 			io->ret = ret;
@@ -398,6 +406,7 @@ static int zero_whole_pages(struct vhd_file *f, loff_t pos, u64 len, bool unmap)
 
 	if (!len)
 		return 0;
+	note_write(f);
 	ret = vfs_fallocate(f->file, unmap ? punch : zero, pos, len);
 	if (ret == -EOPNOTSUPP && unmap)
 		ret = vfs_fallocate(f->file, zero, pos, len);
@@ -432,14 +441,34 @@ int vhd_io_zero(struct vhd_file *f, loff_t pos, u64 len, bool unmap)
 }
 
 /**
+ * vhd_io_discard() - give the space of a range back to the file system
+ * @f: the file
+ * @pos: bytes
+ * @len: bytes
+ *
+ * Whole pages of it, if the file system can; they read as zeros then. A hint:
+ * nothing else happens, and nothing is said if nothing does.
+ */
+void vhd_io_discard(struct vhd_file *f, loff_t pos, u64 len)
+{
+	loff_t first = round_up(pos, PAGE_SIZE), end = round_down(pos + len, PAGE_SIZE);
+
+	if (first >= end)
+		return;
+	note_write(f);
+	vfs_fallocate(f->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, first, end - first);
+}
+
+/**
  * vhd_io_reserve() - ask for space behind the end of the file
  * @f: a regular file
  * @pos: end of the file, bytes
  * @len: bytes
  *
  * The size of the file does not change. The range reads as zeros once a later
- * write behind it moves the end. Where the file system cannot reserve, zeros
- * are written, which does move the end.
+ * write behind it moves the end. Where the file system cannot reserve, nothing
+ * is: writing zeros would leave a file without a footer at its end for as long
+ * as that takes. Then it is the writes that find no space.
  *
  * Return: 0, -ENOSPC or another errno.
  */
@@ -447,7 +476,7 @@ int vhd_io_reserve(struct vhd_file *f, loff_t pos, u64 len)
 {
 	int ret = vfs_fallocate(f->file, FALLOC_FL_KEEP_SIZE, pos, len);
 
-	return ret == -EOPNOTSUPP ? zero_by_writing(f, pos, len) : ret;
+	return ret == -EOPNOTSUPP ? 0 : ret;
 }
 
 /**
@@ -460,7 +489,10 @@ int vhd_io_reserve(struct vhd_file *f, loff_t pos, u64 len)
 int vhd_io_truncate(struct vhd_file *f, loff_t size)
 {
 	const struct cred *old = override_creds(f->passed->f_cred);
-	int ret = vfs_truncate(&f->file->f_path, size);
+	int ret;
+
+	note_write(f);
+	ret = vfs_truncate(&f->file->f_path, size);
 
 	revert_creds(old);
 	return ret;
@@ -468,14 +500,16 @@ int vhd_io_truncate(struct vhd_file *f, loff_t size)
 
 /**
  * vhd_io_touch() - set the modification time of the requester's file
- * @f: a file that was written
+ * @f: a file
  *
- * Our own file never touches time stamps; backup programs rely on them.
+ * Does so if it was written since the last time. Our own file never touches
+ * time stamps; backup programs rely on them.
  */
 void vhd_io_touch(struct vhd_file *f)
 {
-	if (f->bdev)
+	if (f->bdev || !READ_ONCE(f->modified))
 		return;
+	WRITE_ONCE(f->modified, false);
 	file_start_write(f->passed);
 	file_update_time(f->passed);
 	file_end_write(f->passed);

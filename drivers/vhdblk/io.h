@@ -4,7 +4,9 @@
 
 #include <linux/bvec.h>
 #include <linux/completion.h>
+#include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/sched.h>
 #include <linux/uio.h>
 
 /**
@@ -18,6 +20,7 @@
  * @writable:	opened for writing
  * @direct:	I/O goes around the page cache
  * @nowait:	IOCB_NOWAIT is understood
+ * @modified:	written since vhd_io_touch()
  * @stable:	the file system wants pages that do not change under write
  */
 struct vhd_file {
@@ -30,6 +33,7 @@ struct vhd_file {
 	bool direct;
 	bool nowait;
 	bool stable;
+	bool modified;
 };
 
 /**
@@ -51,6 +55,18 @@ struct vhd_io {
 #define VHD_IO_NOWAIT	1u
 #define VHD_IO_DSYNC	2u
 
+/*
+ * A kernel thread's fput() closes the file some time later; who is told that a
+ * device is gone wants to unmount at once.
+ */
+static inline void vhd_fput(struct file *file)
+{
+	if (current->flags & PF_KTHREAD)
+		__fput_sync(file);
+	else
+		fput(file);
+}
+
 int vhd_file_open(struct vhd_file *f, struct file *passed, bool write, bool buffered);
 void vhd_file_close(struct vhd_file *f);
 
@@ -60,6 +76,7 @@ ssize_t vhd_io_read(struct vhd_file *f, loff_t pos, void *buf, size_t len);
 int vhd_io_write(struct vhd_file *f, loff_t pos, const void *buf, size_t len);
 int vhd_io_fsync(struct vhd_file *f);
 int vhd_io_zero(struct vhd_file *f, loff_t pos, u64 len, bool unmap);
+void vhd_io_discard(struct vhd_file *f, loff_t pos, u64 len);
 int vhd_io_reserve(struct vhd_file *f, loff_t pos, u64 len);
 int vhd_io_truncate(struct vhd_file *f, loff_t size);
 void vhd_io_touch(struct vhd_file *f);

@@ -25,7 +25,7 @@ static void drop_files(struct vhdblk_job *job)
 	u32 i;
 
 	for (i = 0; i < job->params.depth; i++)
-		fput(job->params.layer[i].file);
+		vhd_fput(job->params.layer[i].file);
 	kfree(job->params.layer);
 	job->params.layer = NULL;
 	job->params.depth = 0;
@@ -52,9 +52,13 @@ static void run_detach(struct vhdblk_job *job)
 {
 	int ret = vhdblk_device_detach(job->index, job->lazy, job->force);
 
-	if (ret)
-		vhd_error_errno(&job->error, ret, ret == -EBUSY ? "the device is in use" :
-				"no such device");
+	if (ret == -EBUSY)
+		vhd_error_errno(&job->error, ret, "the device is in use");
+	else if (ret == -ENODEV)
+		vhd_error_errno(&job->error, ret, "no such device");
+	else if (ret)
+		vhd_error_errno(&job->error, ret,
+				"detached, but the last writes could not be made durable");
 }
 
 static void job_work(struct work_struct *work)
@@ -187,6 +191,11 @@ void vhdblk_job_exit(void)
 	struct vhdblk_job *job, *n;
 
 	destroy_workqueue(job_wq);
-	list_for_each_entry_safe(job, n, &jobs, list)
+	/* Somebody may still be asking for one. */
+	mutex_lock(&jobs_lock);
+	list_for_each_entry_safe(job, n, &jobs, list) {
+		list_del(&job->list);
 		kfree(job);
+	}
+	mutex_unlock(&jobs_lock);
 }

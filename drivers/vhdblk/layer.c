@@ -17,9 +17,10 @@
 #include "registry.h"
 
 /* Bytes of the BAT read at a time. */
-#define BAT_CHUNK	PAGE_SIZE
+#define BAT_CHUNK	(VHD_BAT_PAGE_ENTRIES * sizeof(__be32))
 
 struct footer_pair {
+	u8 tail[2 * VHD_SECTOR_SIZE];	/* read as sectors, the footer may lie across */
 	struct vhd_footer end;
 	struct vhd_footer copy;
 };
@@ -35,23 +36,33 @@ static int read_zeroed(struct vhd_layer *l, u64 pos, void *buf, size_t len)
 }
 
 /*
- * A file of 512n+511 bytes ends in the 511-byte footer of old Virtual PC: that
- * one starts on a sector boundary too. Any other remainder means that something
- * stopped in the middle of a write; then only the copy at 0 can help.
+ * A file of 512n+511 bytes ends in the 511-byte footer of old Virtual PC, which
+ * starts on a sector boundary. With any other remainder the footer lies across
+ * two sectors, or something stopped in the middle of a write.
  */
 static int read_footers(struct vhd_layer *l, struct footer_pair *p, u32 *end_bytes)
 {
 	u32 odd = l->f.size % VHD_SECTOR_SIZE;
-	u64 end = l->f.size - odd;
+	u32 skip = odd == VHD_SECTOR_SIZE - 1 ? 0 : odd;
+	u64 pos = l->f.size - odd;
 	int ret;
 
-	*end_bytes = odd == VHD_SECTOR_SIZE - 1 ? odd : odd ? 0 : VHD_SECTOR_SIZE;
-	if (!odd)
-		end -= VHD_SECTOR_SIZE;
+	*end_bytes = odd == VHD_SECTOR_SIZE - 1 ? odd : VHD_SECTOR_SIZE;
+	if (odd != VHD_SECTOR_SIZE - 1)
+		pos -= VHD_SECTOR_SIZE;
 	ret = read_zeroed(l, 0, &p->copy, sizeof(p->copy));
-	if (!ret && *end_bytes)
-		ret = read_zeroed(l, end, &p->end, sizeof(p->end));
+	if (!ret)
+		ret = read_zeroed(l, pos, p->tail, skip ? sizeof(p->tail) : VHD_SECTOR_SIZE);
+	memcpy(&p->end, p->tail + skip, sizeof(p->end));
 	return ret;
+}
+
+/* Across two sectors it is good for a fixed disk only: that one never moves. */
+static bool end_is_usable(struct vhd_layer *l, const struct vhd_footer *end, u32 end_bytes)
+{
+	if (end_bytes != VHD_SECTOR_SIZE || l->f.size % VHD_SECTOR_SIZE == 0)
+		return true;
+	return vhd_footer_check(end) == VHD_OK && vhd_footer_type(end) == VHD_TYPE_FIXED;
 }
 
 static int choose_footer(struct vhd_layer *l, struct footer_pair *p, u32 end_bytes,
@@ -60,7 +71,8 @@ static int choose_footer(struct vhd_layer *l, struct footer_pair *p, u32 end_byt
 	struct vhd_footer_choice choice;
 	enum vhd_fault fault;
 
-	fault = vhd_footer_choose(end_bytes ? &p->end : NULL, &p->copy, end_bytes, &choice);
+	fault = vhd_footer_choose(end_is_usable(l, &p->end, end_bytes) ? &p->end : NULL,
+				  &p->copy, end_bytes, &choice);
 	if (fault)
 		return vhd_error_fault(error, fault);
 	l->place = choice.place;
@@ -111,11 +123,12 @@ static int read_header(struct vhd_layer *l, struct vhd_error *error)
 	return 0;
 }
 
+/* Rounded down where the footer does not start a sector. */
 static u64 end_sect(const struct vhd_layer *l)
 {
-	u64 sects = l->f.size >> VHD_SECTOR_SHIFT;
+	u64 bytes = l->f.size;
 
-	return l->place == VHD_FOOTER_END ? sects - 1 : sects;
+	return (l->place == VHD_FOOTER_END ? bytes - VHD_SECTOR_SIZE : bytes) >> VHD_SECTOR_SHIFT;
 }
 
 static int open_layout(struct vhd_layer *l, const struct vhd_open_args *args,
@@ -130,9 +143,29 @@ static int open_layout(struct vhd_layer *l, const struct vhd_open_args *args,
 	fault = vhd_layout_init(&l->layout, &l->footer, l->header, end_sect(l), args->size_rule);
 	if (fault)
 		return vhd_error_fault(error, fault);
-	if (l->layout.entries > VHD_MAX_BLOCKS)
+	/* Who writes must know of every block in the file, shown or not. */
+	l->nr_bat = l->writable ? l->layout.max_entries : l->layout.entries;
+	if (l->layout.type != VHD_TYPE_FIXED && l->nr_bat > VHD_MAX_BLOCKS)
 		return vhd_error_fault(error, VHD_FAULT_TOO_MANY_BLOCKS);
 	return 0;
+}
+
+/* A header alone may be left over from before QEMU put blocks on the map. */
+static int check_batmap(struct vhd_layer *l, const struct vhd_batmap *b)
+{
+	size_t len = vhd_batmap_map_bytes(&l->layout);
+	void *map = kvmalloc(round_up(len, PAGE_SIZE), GFP_KERNEL);
+	int ret;
+
+	if (!map)
+		return -ENOMEM;
+	ret = read_zeroed(l, be64_to_cpu(b->offset), map, len);
+	if (!ret && vhd_batmap_map_checksum(map, len) == be32_to_cpu(b->checksum)) {
+		l->batmap = true;
+		vhd_layout_set_batmap(&l->layout, b);
+	}
+	kvfree(map);
+	return ret;
 }
 
 /* libvhd puts the batmap's header into the sector behind the padded BAT. */
@@ -145,10 +178,8 @@ static int find_batmap(struct vhd_layer *l)
 	if (!b)
 		return -ENOMEM;
 	ret = read_zeroed(l, sect << VHD_SECTOR_SHIFT, b, sizeof(*b));
-	if (!ret && vhd_batmap_check(b, &l->layout, l->f.size)) {
-		l->batmap = true;
-		vhd_layout_set_batmap(&l->layout, b);
-	}
+	if (!ret && vhd_batmap_check(b, &l->layout, l->f.size))
+		ret = check_batmap(l, b);
 	kfree(b);
 	return ret;
 }
@@ -156,7 +187,7 @@ static int find_batmap(struct vhd_layer *l)
 /**
  * vhd_layer_entry() - BAT entry of a block, host-endian
  * @l: a dynamic or differencing layer
- * @block: below layout.entries
+ * @block: any; behind the BAT there is nothing
  *
  * Return: the entry, VHD_BAT_UNUSED, or VHD_BAT_BAD.
  */
@@ -164,7 +195,7 @@ u32 vhd_layer_entry(const struct vhd_layer *l, u32 block)
 {
 	const u32 *page;
 
-	if (block >= l->layout.entries)
+	if (block >= l->nr_bat)
 		return VHD_BAT_UNUSED;
 	page = READ_ONCE(l->bat[block >> VHD_BAT_PAGE_SHIFT]);
 	return page ? READ_ONCE(page[block & (VHD_BAT_PAGE_ENTRIES - 1)]) : VHD_BAT_UNUSED;
@@ -218,11 +249,11 @@ int vhd_layer_set_entry(struct vhd_layer *l, u32 block, u32 entry)
  */
 u64 vhd_layer_used_end(const struct vhd_layer *l)
 {
-	u32 pages = DIV_ROUND_UP(l->layout.entries, VHD_BAT_PAGE_ENTRIES), i, nr;
+	u32 pages = DIV_ROUND_UP(l->nr_bat, VHD_BAT_PAGE_ENTRIES), i, nr;
 	u64 end = l->layout.meta_end;
 
 	for (i = 0; l->bat && i < pages; i++) {
-		nr = min(l->layout.entries - (i << VHD_BAT_PAGE_SHIFT), VHD_BAT_PAGE_ENTRIES);
+		nr = min(l->nr_bat - (i << VHD_BAT_PAGE_SHIFT), VHD_BAT_PAGE_ENTRIES);
 		if (l->bat[i])
 			end = max(end, vhd_bat_used_end(&l->layout, l->bat[i], nr));
 	}
@@ -256,11 +287,27 @@ static int scan_remember(struct bat_scan *s, u32 entry)
 	return 0;
 }
 
+/*
+ * An entry behind the end of the disk: the size rule may hide blocks that other
+ * programs see. They keep their place; what is no block there is nothing.
+ */
+static int scan_surplus(struct vhd_layer *l, struct bat_scan *s, u32 block, u32 entry)
+{
+	int ret;
+
+	if (vhd_bat_entry_check(&l->layout, entry))
+		return 0;
+	ret = scan_remember(s, entry);
+	return ret ?: vhd_layer_set_entry(l, block, entry);
+}
+
 static int scan_entry(struct vhd_layer *l, struct bat_scan *s, u32 block, u32 entry)
 {
 	enum vhd_fault fault = vhd_bat_entry_check(&l->layout, entry);
 	int ret;
 
+	if (block >= l->layout.entries)
+		return scan_surplus(l, s, block, entry);
 	if (fault && fault != VHD_FAULT_BLOCK_CUT) {
 		s->fault = s->fault ?: fault;
 		l->bad_entries++;
@@ -268,10 +315,31 @@ static int scan_entry(struct vhd_layer *l, struct bat_scan *s, u32 block, u32 en
 	}
 	if (fault)
 		l->cut_block = block;
+	/* Moving the footer out of the way would show it as data for a moment. */
+	if (fault && l->place == VHD_FOOTER_END)
+		s->fault = s->fault ?: fault;
 	l->allocated++;
 	l->misaligned += !!(vhd_bat_data_sect(&l->layout, entry) % 8);
 	ret = scan_remember(s, entry);
 	return ret ?: vhd_layer_set_entry(l, block, entry);
+}
+
+/*
+ * A table that is one big hole is cheap in the file; so it must be here. A page
+ * full of bad entries is the same for everybody.
+ */
+static u32 all_bad[VHD_BAT_PAGE_ENTRIES] = {
+	[0 ... VHD_BAT_PAGE_ENTRIES - 1] = VHD_BAT_BAD
+};
+
+static void share_bad_page(struct vhd_layer *l, u32 first)
+{
+	u32 **page = &l->bat[first >> VHD_BAT_PAGE_SHIFT];
+
+	if (!*page || memcmp(*page, all_bad, sizeof(all_bad)))
+		return;
+	kfree(*page);
+	*page = all_bad;
 }
 
 static int scan_chunk(struct vhd_layer *l, struct bat_scan *s, u32 first, u32 nr)
@@ -296,8 +364,8 @@ static int scan_bat(struct vhd_layer *l, struct bat_scan *s)
 	u32 first, nr;
 	int ret;
 
-	for (first = 0; first < l->layout.entries; first += nr) {
-		nr = min_t(u32, l->layout.entries - first, BAT_CHUNK / sizeof(__be32));
+	for (first = 0; first < l->nr_bat; first += nr) {
+		nr = min_t(u32, l->nr_bat - first, BAT_CHUNK / sizeof(__be32));
 		memset(s->chunk, 0xff, BAT_CHUNK);
 		ret = vhd_io_read(&l->f, pos + first * sizeof(__be32), s->chunk,
 				  round_up(nr * sizeof(__be32), VHD_SECTOR_SIZE));
@@ -306,6 +374,7 @@ static int scan_bat(struct vhd_layer *l, struct bat_scan *s)
 		ret = scan_chunk(l, s, first, nr);
 		if (ret)
 			return ret;
+		share_bad_page(l, first);
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
@@ -345,13 +414,15 @@ static enum vhd_fault check_overlap(struct vhd_layer *l, struct bat_scan *s)
 		return VHD_OK;
 	sort(s->used, s->nr, sizeof(u32), compare_u32, NULL);
 	nr = keep_overlapping(s->used, s->nr, l->layout.bitmap_sects + l->layout.block_sects);
-	for (block = 0; nr && block < l->layout.entries; block++) {
+	for (block = 0; nr && block < l->nr_bat; block++) {
+		if (!(block & (VHD_BAT_PAGE_ENTRIES - 1)))
+			cond_resched();
 		entry = vhd_layer_entry(l, block);
 		if (entry == VHD_BAT_UNUSED || entry == VHD_BAT_BAD ||
 		    !bsearch(&entry, s->used, nr, sizeof(u32), compare_u32))
 			continue;
 		vhd_layer_set_entry(l, block, VHD_BAT_BAD);
-		l->allocated--;
+		l->allocated -= block < l->layout.entries;
 		l->bad_entries++;
 	}
 	return nr ? VHD_FAULT_BAT_OVERLAP : VHD_OK;
@@ -359,7 +430,7 @@ static enum vhd_fault check_overlap(struct vhd_layer *l, struct bat_scan *s)
 
 static int open_bat(struct vhd_layer *l, struct vhd_error *error)
 {
-	u32 pages = DIV_ROUND_UP(l->layout.entries, VHD_BAT_PAGE_ENTRIES);
+	u32 pages = DIV_ROUND_UP(l->nr_bat, VHD_BAT_PAGE_ENTRIES);
 	struct bat_scan s = {};
 	enum vhd_fault fault;
 	int ret = -ENOMEM;
@@ -415,8 +486,9 @@ static int open_file(struct vhd_layer *l, const struct vhd_layer_spec *spec,
 		return vhd_error_errno(error, ret, "the descriptor has the wrong access mode");
 	if (ret)
 		return vhd_error_errno(error, ret, "cannot open the file");
-	if (vhd_registry_level(&l->f) < 0)
-		return vhd_error_errno(error, -ELOOP, "lies on a disk of this driver");
+	ret = vhd_registry_level(&l->f);
+	if (ret < 0)
+		return vhd_error_errno(error, ret, "lies on a disk of this driver");
 	l->claim = vhd_claim_get(&l->f, args->write);
 	if (!IS_ERR(l->claim))
 		return 0;
@@ -460,10 +532,11 @@ int vhd_layer_open(struct vhd_layer *l, const struct vhd_layer_spec *spec,
  */
 void vhd_layer_close(struct vhd_layer *l)
 {
-	u32 i, pages = DIV_ROUND_UP(l->layout.entries, VHD_BAT_PAGE_ENTRIES);
+	u32 i, pages = DIV_ROUND_UP(l->nr_bat, VHD_BAT_PAGE_ENTRIES);
 
 	for (i = 0; l->bat && i < pages; i++)
-		kfree(l->bat[i]);
+		if (l->bat[i] != all_bad)
+			kfree(l->bat[i]);
 	kvfree(l->bat);
 	l->bat = NULL;
 	kfree(l->header);
@@ -498,10 +571,10 @@ int vhd_layer_read_bitmap(struct vhd_layer *l, u32 entry, u8 *bitmap)
  */
 u64 vhd_layer_memory(const struct vhd_layer *l)
 {
-	u32 i, pages = DIV_ROUND_UP(l->layout.entries, VHD_BAT_PAGE_ENTRIES);
+	u32 i, pages = DIV_ROUND_UP(l->nr_bat, VHD_BAT_PAGE_ENTRIES);
 	u64 sum = sizeof(*l) + pages * sizeof(*l->bat);
 
 	for (i = 0; l->bat && i < pages; i++)
-		sum += l->bat[i] ? PAGE_SIZE : 0;
+		sum += l->bat[i] && l->bat[i] != all_bad ? PAGE_SIZE : 0;
 	return sum;
 }

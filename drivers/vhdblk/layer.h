@@ -10,7 +10,7 @@ struct vhd_claim;
 /* An entry that failed its check: only its own block fails, with -EIO. */
 #define VHD_BAT_BAD		(VHD_BAT_UNUSED - 1)
 #define VHD_BAT_PAGE_SHIFT	10
-#define VHD_BAT_PAGE_ENTRIES	(1u << VHD_BAT_PAGE_SHIFT)
+#define VHD_BAT_PAGE_ENTRIES	1024u	/* 1 << VHD_BAT_PAGE_SHIFT */
 
 /**
  * struct vhd_layer_spec - one file as the requester gave it
@@ -51,6 +51,8 @@ struct vhd_error {
  * @footer:	the trusted one
  * @header:	of dynamic and differencing images
  * @layout:	where everything lies
+ * @nr_bat:	entries in @bat: those that count, and for a writable layer the
+ *		surplus ones too
  * @bat:	pages of host-endian entries as they are on disk (for the leaf:
  *		as last committed), NULL where no block is
  * @batmap:	a valid batmap is there: no block is ever freed
@@ -77,6 +79,7 @@ struct vhd_layer {
 	struct vhd_footer footer;
 	struct vhd_header *header;
 	struct vhd_layout layout;
+	u32 nr_bat;
 	u32 **bat;
 };
 

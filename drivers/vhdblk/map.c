@@ -7,6 +7,7 @@
  * they are read when the block is first touched.
  */
 #include <linux/mm.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "map.h"
@@ -71,6 +72,8 @@ static int mark_layer(struct vhd_map *m, struct vhd_layer *l)
 
 	for (block = 0; block < l->layout.entries; block++) {
 		page = block >> VHD_BAT_PAGE_SHIFT;
+		if (!(block & (VHD_BAT_PAGE_ENTRIES - 1)))
+			cond_resched();
 		if (!l->bat[page]) {
 			block |= VHD_BAT_PAGE_ENTRIES - 1;
 			continue;
@@ -84,11 +87,23 @@ static int mark_layer(struct vhd_map *m, struct vhd_layer *l)
 	return 0;
 }
 
+/* Behind the end of any layer above it a base does not show through. */
+static u64 visible_sects(struct vhd_map *m, struct vhd_layer *l)
+{
+	u64 sects = l->layout.capacity;
+	u32 i;
+
+	for (i = 1; i + 1 < l->id; i++)
+		sects = min(sects, m->chain->layer[i].layout.capacity);
+	return sects;
+}
+
 /* A fixed base owns whatever nobody above does; its end may lie in a block. */
 static int mark_fixed(struct vhd_map *m, struct vhd_layer *l)
 {
 	u32 shift = vhd_chain_leaf(m->chain)->layout.block_shift;
-	u32 whole = min_t(u64, l->layout.capacity >> shift, m->nr_blocks);
+	u64 sects = visible_sects(m, l);
+	u32 whole = min_t(u64, sects >> shift, m->nr_blocks);
 	u32 block;
 	int ret;
 
@@ -97,7 +112,7 @@ static int mark_fixed(struct vhd_map *m, struct vhd_layer *l)
 		if (ret)
 			return ret;
 	}
-	if (whole < m->nr_blocks && (l->layout.capacity & (BIT_ULL(shift) - 1)))
+	if (whole < m->nr_blocks && (sects & (BIT_ULL(shift) - 1)))
 		return mark(m, whole, whole + 1, VHD_WORD_UNRESOLVED);
 	return 0;
 }
@@ -195,7 +210,7 @@ int vhd_map_resolve(struct vhd_map *m, u32 block)
 
 	if (!slot)
 		return -ENOMEM;
-	o = vhd_owners_resolve(m->chain, block);
+	o = vhd_owners_resolve(m->chain, block, &m->owners_bytes);
 	if (IS_ERR(o))
 		return PTR_ERR(o);
 	atomic64_inc(&m->resolves);
@@ -235,6 +250,7 @@ static void read_owners(const struct vhd_owners *o, u32 leaf, u32 nr, struct vhd
 	u32 end = e->first + nr;
 	bool set;
 
+	/* Pairs with publish_block(): @data is there before @entry. */
 	if (smp_load_acquire(&o->entry) != VHD_BAT_UNUSED) {
 		nr = vhd_bitmap_run((const u8 *)o->bits, e->first, end, &set);
 		end = e->first + nr;
@@ -291,6 +307,7 @@ enum vhd_lookup vhd_map_read(struct vhd_map *m, u64 sector, u32 nr, struct vhd_p
 static enum vhd_lookup write_owners(struct vhd_owners *o, u32 leaf, u32 nr,
 				    struct vhd_place *e)
 {
+	/* Pairs with publish_block(): @data is there before @entry. */
 	if (smp_load_acquire(&o->entry) == VHD_BAT_UNUSED)
 		return VHD_LOOKUP_ALLOC;
 	if (e->first >= o->limit)
@@ -299,9 +316,16 @@ static enum vhd_lookup write_owners(struct vhd_owners *o, u32 leaf, u32 nr,
 	e->layer = leaf;
 	e->sect = o->data + e->first;
 	e->sects = nr;
-	e->committed = e->committed && vhd_owners_committed(o);
-	if (vhd_bitmap_all_set((const u8 *)o->bits, e->first, nr))
+	if (vhd_bitmap_all_set((const u8 *)o->bits, e->first, nr)) {
+		/*
+		 * Bits before flags: whoever set one of them a moment ago holds
+		 * a reference until it is on the dirty list.
+		 */
+		smp_rmb();
+		e->committed = e->committed && vhd_owners_committed(o) &&
+			       refcount_read(&o->ref) == 1;
 		return VHD_LOOKUP_OK;
+	}
 	e->committed = false;
 	/* The map's reference may be dropped at any time: look again. */
 	if (!refcount_inc_not_zero(&o->ref))

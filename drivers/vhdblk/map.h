@@ -25,7 +25,7 @@
 #define VHD_WORD_UNRESOLVED	VHD_WORD_OWNERS
 
 #define VHD_MAP_PAGE_SHIFT	9
-#define VHD_MAP_PAGE_WORDS	(1u << VHD_MAP_PAGE_SHIFT)
+#define VHD_MAP_PAGE_WORDS	512u	/* 1 << VHD_MAP_PAGE_SHIFT */
 
 /**
  * struct vhd_map - virtual block to owner
@@ -35,6 +35,8 @@
  * @nr_pages:	length of @page
  * @resolves:	how often owners were looked up
  * @bytes:	memory of the words
+ * @owners_bytes: memory of the descriptors
+ * @hand:	where the search for descriptors to drop goes on
  */
 struct vhd_map {
 	struct vhd_chain *chain;
@@ -43,7 +45,14 @@ struct vhd_map {
 	u64 **page;
 	atomic64_t resolves;
 	atomic64_t bytes;
+	atomic64_t owners_bytes;
+	u32 hand;
 };
+
+/* Descriptors of one device: from here on the clean ones are dropped. */
+#define VHD_MAP_OWNERS_MAX	(64ll << 20)
+/* Words that one search looks at. */
+#define VHD_MAP_EVICT_SCAN	4096u
 
 enum vhd_lookup {
 	VHD_LOOKUP_OK,

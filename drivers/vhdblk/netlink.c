@@ -302,6 +302,7 @@ static int put_dev_head(struct sk_buff *skb, struct vhdblk_device *dev)
 	      nla_put_u64_64bit(skb, VHDBLK_A_CAPACITY, l->capacity << VHD_SECTOR_SHIFT,
 				VHDBLK_A_PAD) ?:
 	      nla_put_u32(skb, VHDBLK_A_BLOCK_SIZE, l->block_sects << VHD_SECTOR_SHIFT) ?:
+	      nla_put_u32(skb, VHDBLK_A_SIZE_RULE, dev->size_rule) ?:
 	      nla_put_u32(skb, VHDBLK_A_MAJOR, MAJOR(devt)) ?:
 	      nla_put_u32(skb, VHDBLK_A_MINOR, MINOR(devt));
 	if (!ret && dev->name[0])

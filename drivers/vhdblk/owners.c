@@ -4,6 +4,7 @@
  * the descriptor that remembers its outcome. Afterwards depth costs nothing.
  */
 #include <linux/mm.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "owners.h"
@@ -13,22 +14,27 @@
  * @block: block number
  * @sects: sectors of a block
  * @runs: room for this many parent runs
+ * @account: counts the bytes for as long as the descriptor lives
  *
  * Return: a descriptor without runs and without a block in the leaf, or NULL.
  */
-struct vhd_owners *vhd_owners_alloc(u32 block, u32 sects, u32 runs)
+struct vhd_owners *vhd_owners_alloc(u32 block, u32 sects, u32 runs, atomic64_t *account)
 {
 	u32 bytes = round_up(sects / 8, VHD_SECTOR_SIZE);
 	struct vhd_owners *o;
-	size_t head = round_up(struct_size(o, run, runs), sizeof(long));
+	size_t head = round_up(struct_size(o, run, runs), sizeof(long)), size;
 
 	/*
 	 * The low bits of the pointer carry flags of the map, and only powers
 	 * of two come naturally aligned from kmalloc().
 	 */
-	o = kvzalloc(roundup_pow_of_two(head + 2 * bytes), GFP_KERNEL);
+	size = roundup_pow_of_two(head + 2 * bytes);
+	o = kvzalloc(size, GFP_KERNEL);
 	if (!o)
 		return NULL;
+	o->account = account;
+	o->bytes = size;
+	atomic64_add(size, account);
 	refcount_set(&o->ref, 1);
 	o->block = block;
 	o->entry = VHD_BAT_UNUSED;
@@ -49,7 +55,19 @@ struct vhd_owners *vhd_owners_alloc(u32 block, u32 sects, u32 runs)
 void vhd_owners_put(struct vhd_owners *o)
 {
 	if (refcount_dec_and_test(&o->ref))
-		kvfree_rcu(o, rcu);
+		vhd_owners_free(o);
+}
+
+/**
+ * vhd_owners_free() - free a descriptor whose last reference is gone
+ * @o: descriptor; readers may still be looking at it
+ *
+ * Context: any.
+ */
+void vhd_owners_free(struct vhd_owners *o)
+{
+	atomic64_sub(o->bytes, o->account);
+	kvfree_rcu(o, rcu);
 }
 
 /**
@@ -103,13 +121,22 @@ u32 vhd_owners_parent_run(const struct vhd_owners *o, u32 first, u32 end,
 }
 
 /*
- * State of one walk. A bitmap is kept for each layer, of the block that the
- * walk touched last there: parents may have smaller or larger blocks.
+ * What one layer said last in a walk, and the bitmap it said so from. Parents
+ * may have smaller or larger blocks than the leaf.
  */
+struct walk_layer {
+	u8 *bitmap;
+	u32 bitmap_block;
+	u64 from;
+	u64 to;
+	struct vhd_run run;
+};
+
+/* State of one walk: runs times layers steps, however the runs interleave. */
 struct walk {
 	struct vhd_chain *chain;
-	u8 **bitmap;
-	u32 *bitmap_block;
+	struct walk_layer *layer;
+	u64 end;
 	struct vhd_owner *run;
 	u32 nr;
 	u32 room;
@@ -117,21 +144,25 @@ struct walk {
 
 static int walk_init(struct walk *w, struct vhd_chain *c)
 {
+	u32 i;
+
 	memset(w, 0, sizeof(*w));
 	w->chain = c;
-	w->bitmap = kcalloc(c->depth, sizeof(*w->bitmap), GFP_KERNEL);
-	w->bitmap_block = kcalloc(c->depth, sizeof(*w->bitmap_block), GFP_KERNEL);
-	return w->bitmap && w->bitmap_block ? 0 : -ENOMEM;
+	w->layer = kvcalloc(c->depth, sizeof(*w->layer), GFP_KERNEL);
+	if (!w->layer)
+		return -ENOMEM;
+	for (i = 0; i < c->depth; i++)
+		w->layer[i].bitmap_block = ~0u;
+	return 0;
 }
 
 static void walk_exit(struct walk *w)
 {
 	u32 i;
 
-	for (i = 0; w->bitmap && i < w->chain->depth; i++)
-		kvfree(w->bitmap[i]);
-	kfree(w->bitmap);
-	kfree(w->bitmap_block);
+	for (i = 0; w->layer && i < w->chain->depth; i++)
+		kvfree(w->layer[i].bitmap);
+	kvfree(w->layer);
 	kvfree(w->run);
 }
 
@@ -160,31 +191,30 @@ static int walk_add(struct walk *w, u32 first, u32 layer, u64 sect)
 
 static int walk_bitmap(struct walk *w, struct vhd_layer *l, u32 block, u32 entry)
 {
-	u32 i = l->id - 1;
+	size_t size = round_up(l->layout.bitmap_sects << VHD_SECTOR_SHIFT, PAGE_SIZE);
+	struct walk_layer *wl = &w->layer[l->id - 1];
 	int ret;
 
-	if (!w->bitmap[i]) {
-		w->bitmap[i] = kvmalloc(round_up(l->layout.bitmap_sects << VHD_SECTOR_SHIFT,
-						 PAGE_SIZE), GFP_KERNEL);
-		if (!w->bitmap[i])
+	if (!wl->bitmap) {
+		wl->bitmap = kvmalloc(size, GFP_KERNEL);
+		if (!wl->bitmap)
 			return -ENOMEM;
-		w->bitmap_block[i] = ~0u;
 	}
-	if (w->bitmap_block[i] == block)
+	if (wl->bitmap_block == block)
 		return 0;
-	w->bitmap_block[i] = ~0u;
-	ret = vhd_layer_read_bitmap(l, entry, w->bitmap[i]);
+	wl->bitmap_block = ~0u;
+	ret = vhd_layer_read_bitmap(l, entry, wl->bitmap);
 	if (!ret)
-		w->bitmap_block[i] = block;
+		wl->bitmap_block = block;
 	return ret;
 }
 
-/* What one layer says about [sector, sector + nr). */
-static int walk_layer(struct walk *w, struct vhd_layer *l, u64 sector, u64 nr,
-		      struct vhd_run *run)
+/* Ask a layer about everything from @sector to the end of the leaf's block. */
+static int ask_layer(struct walk *w, struct vhd_layer *l, u64 sector)
 {
+	struct walk_layer *wl = &w->layer[l->id - 1];
 	u32 entry = VHD_BAT_UNUSED, block = 0;
-	const u8 *bitmap = NULL;
+	const u8 *bitmap;
 	int ret;
 
 	if (l->layout.type != VHD_TYPE_FIXED && sector < l->layout.capacity) {
@@ -193,16 +223,36 @@ static int walk_layer(struct walk *w, struct vhd_layer *l, u64 sector, u64 nr,
 		if (entry == VHD_BAT_BAD)
 			return -EIO;
 	}
-	if (w->bitmap[l->id - 1] && w->bitmap_block[l->id - 1] == block)
-		bitmap = w->bitmap[l->id - 1];
-	vhd_map_step(&l->layout, sector, nr, entry, bitmap, run);
-	if (run->answer == VHD_NEED_BITMAP) {
+	bitmap = wl->bitmap_block == block ? wl->bitmap : NULL;
+	vhd_map_step(&l->layout, sector, w->end - sector, entry, bitmap, &wl->run);
+	if (wl->run.answer == VHD_NEED_BITMAP) {
 		ret = walk_bitmap(w, l, block, entry);
 		if (ret)
 			return ret;
-		vhd_map_step(&l->layout, sector, nr, entry, w->bitmap[l->id - 1], run);
+		vhd_map_step(&l->layout, sector, w->end - sector, entry, wl->bitmap, &wl->run);
 	}
-	return run->answer == VHD_BAD || run->answer == VHD_NEED_BITMAP ? -EIO : 0;
+	wl->from = sector;
+	wl->to = sector + wl->run.sects;
+	return wl->run.answer == VHD_BAD || wl->run.answer == VHD_NEED_BITMAP ? -EIO : 0;
+}
+
+/* What one layer says about @sector, at most @nr sectors of it. */
+static int walk_layer(struct walk *w, struct vhd_layer *l, u64 sector, u64 nr,
+		      struct vhd_run *run)
+{
+	struct walk_layer *wl = &w->layer[l->id - 1];
+	int ret;
+
+	if (sector < wl->from || sector >= wl->to) {
+		ret = ask_layer(w, l, sector);
+		if (ret)
+			return ret;
+	}
+	*run = wl->run;
+	if (run->answer == VHD_DATA)
+		run->file_sect += sector - wl->from;
+	run->sects = min(nr, wl->to - sector);
+	return 0;
 }
 
 /* The first layer below the leaf that says something about @sector decides. */
@@ -233,9 +283,10 @@ static int walk_run(struct walk *w, u64 sector, u64 *nr, u32 *layer, u64 *sect)
 static int walk_parents(struct walk *w, u32 block, u32 sects)
 {
 	u64 base = (u64)block * sects, nr, sect;
-	u32 pos = 0, layer;
+	u32 pos, layer;
 	int ret;
 
+	w->end = base + sects;
 	for (pos = 0; pos < sects; pos += nr) {
 		nr = sects - pos;
 		ret = walk_run(w, base + pos, &nr, &layer, &sect);
@@ -243,6 +294,7 @@ static int walk_parents(struct walk *w, u32 block, u32 sects)
 			ret = walk_add(w, pos, layer, sect);
 		if (ret)
 			return ret;
+		cond_resched();
 	}
 	return 0;
 }
@@ -264,7 +316,7 @@ static int resolve_leaf(struct walk *w, struct vhd_owners *o)
 		o->limit = clamp_t(s64, READ_ONCE(leaf->layout.end) - o->data, 0, o->sects);
 	ret = walk_bitmap(w, leaf, o->block, entry);
 	if (!ret)
-		memcpy(o->bits, w->bitmap[0], o->bitmap_bytes);
+		memcpy(o->bits, w->layer[0].bitmap, o->bitmap_bytes);
 	return ret;
 }
 
@@ -272,6 +324,7 @@ static int resolve_leaf(struct walk *w, struct vhd_owners *o)
  * vhd_owners_resolve() - find the owners of a block
  * @c: the chain
  * @block: block of the leaf
+ * @account: see vhd_owners_alloc()
  *
  * Reads the sector bitmaps that decide, of as many layers as it takes.
  *
@@ -279,7 +332,7 @@ static int resolve_leaf(struct walk *w, struct vhd_owners *o)
  * Return: a descriptor with one reference; -EIO if a BAT entry on the way is
  * bad or a bitmap cannot be read, -ENOMEM.
  */
-struct vhd_owners *vhd_owners_resolve(struct vhd_chain *c, u32 block)
+struct vhd_owners *vhd_owners_resolve(struct vhd_chain *c, u32 block, atomic64_t *account)
 {
 	u32 sects = vhd_chain_leaf(c)->layout.block_sects;
 	struct vhd_owners *o = NULL;
@@ -290,7 +343,7 @@ struct vhd_owners *vhd_owners_resolve(struct vhd_chain *c, u32 block)
 	if (!ret && c->depth > 1)
 		ret = walk_parents(&w, block, sects);
 	if (!ret) {
-		o = vhd_owners_alloc(block, sects, w.nr);
+		o = vhd_owners_alloc(block, sects, w.nr, account);
 		ret = o ? 0 : -ENOMEM;
 	}
 	if (!ret) {

@@ -45,6 +45,8 @@ struct vhd_owner {
  * @bits:	the leaf's sector bitmap as on disk, bits only ever get set, by
  *		completed writes, from any context
  * @copy:	what the running commit writes; its own
+ * @account:	where @bytes, the size of all this, are counted
+ * @bytes:	see @account
  * @nr:		number of @run
  * @run:	the parents' runs, sorted, first at 0; immutable
  *
@@ -64,12 +66,15 @@ struct vhd_owners {
 	u32 nr;
 	unsigned long *bits;
 	u8 *copy;
+	atomic64_t *account;
+	u32 bytes;
 	struct vhd_owner run[];
 } __aligned(64);
 
-struct vhd_owners *vhd_owners_alloc(u32 block, u32 sects, u32 runs);
-struct vhd_owners *vhd_owners_resolve(struct vhd_chain *c, u32 block);
+struct vhd_owners *vhd_owners_alloc(u32 block, u32 sects, u32 runs, atomic64_t *account);
+struct vhd_owners *vhd_owners_resolve(struct vhd_chain *c, u32 block, atomic64_t *account);
 void vhd_owners_put(struct vhd_owners *o);
+void vhd_owners_free(struct vhd_owners *o);
 u32 vhd_owners_parent_run(const struct vhd_owners *o, u32 first, u32 end,
 			  u32 *layer, u64 *sect);
 void vhd_owners_set(struct vhd_owners *o, u32 first, u32 nr);

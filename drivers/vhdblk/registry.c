@@ -26,6 +26,7 @@ struct vhd_claim {
 	struct file *denied;	/* nobody may open this file for writing */
 	unsigned int readers;
 	bool writer;
+	bool busy;	/* being claimed or released outside */
 };
 
 struct vhd_disk {
@@ -34,9 +35,7 @@ struct vhd_disk {
 	int level;
 };
 
-/* Protects both lists and the counts in them. Innermost but for the open of a
- * block device, which does not come back here.
- */
+/* Protects both lists and what is counted in them; nothing is taken inside. */
 static DEFINE_MUTEX(registry_lock);
 static LIST_HEAD(claims);
 static LIST_HEAD(disks);
@@ -58,35 +57,64 @@ static struct vhd_claim *find_claim(struct inode *inode)
 	return NULL;
 }
 
+/* Keep programs outside of this module off. */
 static int claim_outside(struct vhd_claim *c, struct vhd_file *f, bool write)
 {
+	int ret = 0;
+
 	if (f->bdev) {
 		c->bdev = vhd_bdev_claim_get(c->inode->i_rdev, write, c);
-		return PTR_ERR_OR_ZERO(c->bdev);
+		ret = PTR_ERR_OR_ZERO(c->bdev);
+		if (ret)
+			c->bdev = NULL;
+		return ret;
 	}
-	if (write)
-		return 0;
-	c->denied = get_file(f->passed);
-	return deny_write_access(f->passed);
+	if (!write) {
+		ret = deny_write_access(f->passed);
+		c->denied = ret ? NULL : get_file(f->passed);
+	}
+	return ret;
 }
 
-static struct vhd_claim *new_claim(struct vhd_file *f, bool write)
+static void release_outside(struct vhd_claim *c, bool write)
 {
-	struct vhd_claim *c = kzalloc(sizeof(*c), GFP_KERNEL);
-	int ret;
+	if (c->bdev)
+		vhd_bdev_claim_put(c->bdev, write);
+	if (!c->denied)
+		return;
+	allow_write_access(c->denied);
+	vhd_fput(c->denied);
+}
 
-	if (!c)
-		return ERR_PTR(-ENOMEM);
-	c->inode = real_inode(f);
-	ret = claim_outside(c, f, write);
-	if (ret) {
-		if (c->denied)
-			fput(c->denied);
-		kfree(c);
-		return ERR_PTR(ret);
+/* Count ourselves in, or put a new claim on the list that nobody can join yet. */
+static struct vhd_claim *join_or_add(struct vhd_file *f, bool write, struct vhd_claim *new)
+{
+	struct vhd_claim *c;
+
+	mutex_lock(&registry_lock);
+	c = find_claim(real_inode(f));
+	if (!c) {
+		new->inode = real_inode(f);
+		new->busy = true;
+		list_add(&new->list, &claims);
+		c = new;
+	} else if (write || c->writer || c->busy) {
+		c = ERR_PTR(-EBUSY);
 	}
-	list_add(&c->list, &claims);
+	if (!IS_ERR(c)) {
+		c->writer = write;
+		c->readers += !write;
+	}
+	mutex_unlock(&registry_lock);
 	return c;
+}
+
+static void forget(struct vhd_claim *c)
+{
+	mutex_lock(&registry_lock);
+	list_del(&c->list);
+	mutex_unlock(&registry_lock);
+	kfree(c);
 }
 
 /**
@@ -94,25 +122,31 @@ static struct vhd_claim *new_claim(struct vhd_file *f, bool write)
  * @f: an open file
  * @write: the writer
  *
- * Context: sleeps.
+ * Context: sleeps, for a block device as long as opening it takes; others are
+ * not held up by that.
  * Return: the claim; -EBUSY if another layer or the holder of a block device is
  * in the way, -ETXTBSY if somebody has a file open for writing that must only
  * be read, -ENOMEM.
  */
 struct vhd_claim *vhd_claim_get(struct vhd_file *f, bool write)
 {
-	struct vhd_claim *c;
+	struct vhd_claim *new = kzalloc(sizeof(*new), GFP_KERNEL), *c;
+	int ret;
 
-	mutex_lock(&registry_lock);
-	c = find_claim(real_inode(f));
-	if (!c)
-		c = new_claim(f, write);
-	else if (write || c->writer)
-		c = ERR_PTR(-EBUSY);
-	if (!IS_ERR(c)) {
-		c->writer = write;
-		c->readers += !write;
+	if (!new)
+		return ERR_PTR(-ENOMEM);
+	c = join_or_add(f, write, new);
+	if (c != new) {
+		kfree(new);
+		return c;
 	}
+	ret = claim_outside(c, f, write);
+	if (ret) {
+		forget(c);
+		return ERR_PTR(ret);
+	}
+	mutex_lock(&registry_lock);
+	c->busy = false;
 	mutex_unlock(&registry_lock);
 	return c;
 }
@@ -124,25 +158,21 @@ struct vhd_claim *vhd_claim_get(struct vhd_file *f, bool write)
  */
 void vhd_claim_put(struct vhd_claim *claim, bool write)
 {
-	struct file *denied = NULL;
+	bool last;
 
 	mutex_lock(&registry_lock);
 	if (write)
 		claim->writer = false;
 	else
 		claim->readers--;
-	if (!claim->writer && !claim->readers) {
-		list_del(&claim->list);
-		denied = claim->denied;
-		if (claim->bdev)
-			vhd_bdev_claim_put(claim->bdev, write);
-		kfree(claim);
-	}
+	last = !claim->writer && !claim->readers;
+	/* Until it is let go outside nobody else can have it. */
+	claim->busy = last;
 	mutex_unlock(&registry_lock);
-	if (denied) {
-		allow_write_access(denied);
-		fput(denied);
-	}
+	if (!last)
+		return;
+	release_outside(claim, write);
+	forget(claim);
 }
 
 static struct gendisk *disk_below(struct vhd_file *f)
@@ -162,7 +192,7 @@ static struct gendisk *disk_below(struct vhd_file *f)
  * Only what the file system names as its device is seen: dm or md in between
  * hides it.
  *
- * Return: 0 for a file on foreign ground; else the count; -ELOOP if @f is
+ * Return: 0 for a file on foreign ground; else the count; -EOPNOTSUPP if @f is
  * itself one of our disks or there would be more than VHD_MAX_NESTING.
  */
 int vhd_registry_level(struct vhd_file *f)
@@ -177,7 +207,7 @@ int vhd_registry_level(struct vhd_file *f)
 			level = d->level + 1;
 	mutex_unlock(&registry_lock);
 	if (level > VHD_MAX_NESTING || (level && f->bdev))
-		return -ELOOP;
+		return -EOPNOTSUPP;
 	return level;
 }
 

@@ -80,8 +80,17 @@ void vhdblk_cmd_finish(struct vhdblk_cmd *cmd, int err)
 	end_cmd(cmd, err);
 }
 
+static void drop_vecs(struct vhdblk_cmd *cmd)
+{
+	if (cmd->vecs && cmd->vecs != cmd->inline_vecs)
+		mempool_free(cmd->vecs, &cmd->q->vecs);
+	cmd->vecs = NULL;
+}
+
+/* Who waits for a worker must not keep what a worker may be waiting for. */
 static void go_slow(struct vhdblk_cmd *cmd)
 {
+	drop_vecs(cmd);
 	queue_work(cmd->q->slow, &cmd->work);
 }
 
@@ -89,6 +98,7 @@ static void retry(struct vhd_waiter *w, int err)
 {
 	struct vhdblk_cmd *cmd = container_of(w, struct vhdblk_cmd, waiter);
 
+	cmd->era = vhd_epoch_enter(&cmd->q->alloc.epoch);
 	if (err)
 		vhdblk_cmd_finish(cmd, err);
 	else
@@ -96,15 +106,28 @@ static void retry(struct vhd_waiter *w, int err)
 }
 
 /**
- * vhdblk_cmd_park() - how to be woken when space or a block is there
+ * vhdblk_cmd_allocator() - call the allocator, which may park the command
  * @cmd: command
+ * @fn: vhd_alloc_block() or vhd_alloc_free_block()
+ * @block: for it
  *
- * Return: the waiter to pass to the allocator.
+ * Outside of any era: what a parked command waits for may be the end of its own.
+ *
+ * Return: what @fn returns; after -EINPROGRESS the command is not the caller's.
  */
-struct vhd_waiter *vhdblk_cmd_park(struct vhdblk_cmd *cmd)
+int vhdblk_cmd_allocator(struct vhdblk_cmd *cmd,
+			 int (*fn)(struct vhd_alloc *a, u32 block, struct vhd_waiter *w),
+			 u32 block)
 {
+	struct vhd_alloc *a = &cmd->q->alloc;
+	int ret;
+
 	cmd->waiter.wake = retry;
-	return &cmd->waiter;
+	vhd_epoch_leave(&a->epoch, cmd->era);
+	ret = fn(a, block, &cmd->waiter);
+	if (ret != -EINPROGRESS)
+		cmd->era = vhd_epoch_enter(&a->epoch);
+	return ret;
 }
 
 /**
@@ -133,7 +156,7 @@ static void part_done(struct vhd_io *io, long ret)
 	u32 sects = ret > 0 ? ret >> VHD_SECTOR_SHIFT : 0;
 
 	vhdblk_cmd_wrote(cmd, &cmd->place, sects);
-	if (ret == -EAGAIN) {
+	if (ret == -EAGAIN && (io->iocb.ki_flags & IOCB_NOWAIT)) {
 		go_slow(cmd);
 		return;
 	}
@@ -197,6 +220,15 @@ static void part_iter(struct vhdblk_cmd *cmd, u32 sects, struct iov_iter *iter)
 	iov_iter_truncate(iter, (size_t)sects << VHD_SECTOR_SHIFT);
 }
 
+/*
+ * No metadata to write. Not through the page cache: O_DSYNC there would swallow
+ * the error of somebody else's lost page, which the commit must see.
+ */
+static bool durable_alone(struct vhdblk_cmd *cmd)
+{
+	return cmd->place.committed && vhd_chain_leaf(cmd->q->chain)->f.direct;
+}
+
 /* The command belongs to the completion from here on. */
 static void submit_part(struct vhdblk_cmd *cmd, unsigned int flags)
 {
@@ -205,7 +237,7 @@ static void submit_part(struct vhdblk_cmd *cmd, unsigned int flags)
 	struct iov_iter iter;
 
 	if (is_fua(cmd)) {
-		if (cmd->place.committed)
+		if (durable_alone(cmd))
 			flags |= VHD_IO_DSYNC;
 		else
 			cmd->commit = true;
@@ -242,7 +274,7 @@ static bool try_fast(struct vhdblk_cmd *cmd)
 	if (look_up(cmd) != VHD_LOOKUP_OK)
 		return false;
 	if (e->layer && e->sects == cmd->left && !e->owners &&
-	    (e->committed || !is_fua(cmd)) &&
+	    (!is_fua(cmd) || durable_alone(cmd)) &&
 	    vhd_chain_layer(cmd->q->chain, e->layer)->f.nowait) {
 		submit_part(cmd, VHD_IO_NOWAIT);
 		return true;
@@ -265,10 +297,12 @@ int vhdblk_cmd_prepare(struct vhdblk_cmd *cmd, enum vhd_lookup what)
 	u32 block = cmd->place.block;
 	int ret = -EIO;
 
-	if (what == VHD_LOOKUP_RESOLVE)
+	if (what == VHD_LOOKUP_RESOLVE) {
 		ret = vhd_map_resolve(&cmd->q->map, block);
-	else if (what == VHD_LOOKUP_ALLOC)
-		ret = vhd_alloc_block(&cmd->q->alloc, block, vhdblk_cmd_park(cmd));
+		vhd_alloc_evict(&cmd->q->alloc);
+	}
+	if (what == VHD_LOOKUP_ALLOC)
+		ret = vhdblk_cmd_allocator(cmd, vhd_alloc_block, block);
 	if (ret != -ENOMEM)
 		return ret;
 	/* Memory comes back, for instance from what we are asked to write. */
@@ -279,26 +313,21 @@ int vhdblk_cmd_prepare(struct vhdblk_cmd *cmd, enum vhd_lookup what)
 static void slow_rw(struct vhdblk_cmd *cmd)
 {
 	enum vhd_lookup what;
-	int ret;
+	int ret = 0;
 
-	while (cmd->left) {
+	while (cmd->left && !ret) {
 		what = look_up(cmd);
-		if (what != VHD_LOOKUP_OK) {
-			ret = vhdblk_cmd_prepare(cmd, what);
-			if (ret == -EINPROGRESS)
-				return;
-			if (ret) {
-				vhdblk_cmd_finish(cmd, ret);
-				return;
-			}
-		} else if (cmd->place.layer) {
+		if (what == VHD_LOOKUP_OK && cmd->place.layer) {
 			submit_part(cmd, 0);
 			return;
-		} else {
-			zero_part(cmd, cmd->place.sects);
 		}
+		if (what == VHD_LOOKUP_OK)
+			zero_part(cmd, cmd->place.sects);
+		else
+			ret = vhdblk_cmd_prepare(cmd, what);
 	}
-	vhdblk_cmd_finish(cmd, 0);
+	if (ret != -EINPROGRESS)
+		vhdblk_cmd_finish(cmd, ret);
 }
 
 static void slow_work(struct work_struct *work)
@@ -440,9 +469,7 @@ static void vhdblk_complete_rq(struct request *rq)
 {
 	struct vhdblk_cmd *cmd = cmd_of(rq);
 
-	if (cmd->vecs && cmd->vecs != cmd->inline_vecs)
-		mempool_free(cmd->vecs, &cmd->q->vecs);
-	cmd->vecs = NULL;
+	drop_vecs(cmd);
 	blk_mq_end_request(rq, cmd->status);
 }
 

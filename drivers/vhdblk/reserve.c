@@ -27,6 +27,8 @@ static int extend_to(struct vhd_alloc *a, u64 new_end)
 	struct vhd_plan plan;
 	int ret;
 
+	if (READ_ONCE(a->failed))
+		return -EIO;
 	vhd_plan_extend(&plan, a->end, new_end);
 	ret = vhd_exec_plan(&a->exec, &plan);
 	if (ret && a->exec.failed != VHD_STEP_ZERO) {
@@ -92,7 +94,9 @@ static void wake_waiting(struct vhd_alloc *a, int err)
 	LIST_HEAD(woken);
 
 	mutex_lock(&a->lock);
-	list_splice_tail_init(&a->waiting, &woken);
+	/* Freed slots on their way are space too: reclaiming them wakes. */
+	if (!vhd_is_full(err) || !vhd_alloc_awaits_slots(a))
+		list_splice_tail_init(&a->waiting, &woken);
 	mutex_unlock(&a->lock);
 	list_for_each_entry_safe(w, n, &woken, list) {
 		list_del_init(&w->list);
@@ -132,13 +136,18 @@ static int write_missing_footers(struct vhd_alloc *a)
 
 	if (!l->fix_end && !l->fix_copy)
 		return 0;
+	/* The device ends in a block: there is no place for a footer. */
+	if (l->fix_end && l->f.bdev &&
+	    (l->cut_block != ~0u || vhd_layer_used_end(l) > end - 1))
+		return -ENOSPC;
 	if (l->fix_end && !l->f.bdev)
 		end = vhd_layout_end_aligned(max(end, vhd_layer_used_end(l)));
 	vhd_plan_footers(&plan, end - 1, l->fix_end, l->fix_copy);
 	ret = vhd_exec_plan(&a->exec, &plan);
 	if (ret)
 		return ret;
-	pr_notice("%pD: %s footer written\n", l->f.file, l->fix_end ? "missing end" : "copy of the");
+	pr_notice("%pD: %s footer written\n", l->f.file,
+		  l->fix_end ? "missing end" : "copy of the");
 	if (l->fix_end && !l->f.bdev)
 		l->cut_block = ~0u;
 	l->f.size = end << VHD_SECTOR_SHIFT;
@@ -150,7 +159,7 @@ static int write_missing_footers(struct vhd_alloc *a)
 static int init_writable(struct vhd_alloc *a)
 {
 	struct vhd_layer *l = a->leaf;
-	int ret = vhd_exec_init(&a->exec, l);
+	int ret = vhd_exec_init(&a->exec, l, &a->failed);
 
 	if (!ret)
 		ret = write_missing_footers(a);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
+ * What a device tells of itself: figures for netlink, and
  * /sys/block/vhdN/vhd/: what "vhdctl status" shows, for scripts without it.
  * The attributes are gone before detach closes the chain.
  */
@@ -9,6 +10,42 @@
 #include <linux/sysfs.h>
 
 #include "device.h"
+
+/**
+ * vhdblk_device_fast() - requests that the queues' threads served
+ * @dev: attached
+ */
+u64 vhdblk_device_fast(const struct vhdblk_device *dev)
+{
+	unsigned int i;
+	u64 sum = 0;
+
+	for (i = 0; i < dev->q.nr_hctx; i++)
+		sum += READ_ONCE(dev->q.hctx[i].served);
+	return sum;
+}
+
+/**
+ * vhdblk_device_memory() - bytes that map, descriptors and BATs occupy
+ * @dev: attached
+ */
+u64 vhdblk_device_memory(const struct vhdblk_device *dev)
+{
+	return vhd_chain_memory(dev->q.chain) + atomic64_read(&dev->q.map.bytes) +
+	       atomic64_read(&dev->q.map.owners_bytes);
+}
+
+/**
+ * vhdblk_device_allocated() - blocks that the leaf holds now
+ * @dev: attached
+ */
+u32 vhdblk_device_allocated(struct vhdblk_device *dev)
+{
+	struct vhd_layer *leaf = vhd_chain_leaf(dev->q.chain);
+
+	return leaf->allocated + atomic64_read(&dev->q.alloc.allocations) -
+	       atomic64_read(&dev->q.alloc.frees);
+}
 
 static struct vhdblk_device *device_of(struct device *d)
 {
@@ -25,18 +62,24 @@ static DEVICE_ATTR_RO(depth);
 static ssize_t layers_show(struct device *d, struct device_attribute *attr, char *buf)
 {
 	struct vhd_chain *c = device_of(d)->q.chain;
+	char *name = kmalloc(PATH_MAX, GFP_KERNEL), *path;
 	ssize_t len = 0;
 	u32 i;
 
+	if (!name)
+		return -ENOMEM;
 	for (i = 0; i < c->depth; i++) {
 		struct vhd_layer *l = &c->layer[i];
 
+		path = file_path(l->f.passed, name, PATH_MAX);
+		if (IS_ERR(path))
+			path = "?";
 		if (l->raw)
-			len += sysfs_emit_at(buf, len, "raw %pD4\n", l->f.passed);
+			len += sysfs_emit_at(buf, len, "raw %s\n", path);
 		else
-			len += sysfs_emit_at(buf, len, "%pUb %pD4\n", l->footer.uuid,
-					     l->f.passed);
+			len += sysfs_emit_at(buf, len, "%pUb %s\n", l->footer.uuid, path);
 	}
+	kfree(name);
 	return len;
 }
 static DEVICE_ATTR_RO(layers);

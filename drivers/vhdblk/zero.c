@@ -31,12 +31,13 @@ static void advance(struct vhdblk_cmd *cmd, u32 sects)
 
 static int zero_file(struct vhdblk_cmd *cmd, u64 sect, u32 sects)
 {
-	struct vhd_layer *leaf = vhd_chain_leaf(cmd->q->chain);
-	int ret = vhd_io_zero(&leaf->f, sect << VHD_SECTOR_SHIFT,
-			      (u64)sects << VHD_SECTOR_SHIFT, may_unmap(cmd));
+	struct vhd_file *f = &vhd_chain_leaf(cmd->q->chain)->f;
+	u64 pos = sect << VHD_SECTOR_SHIFT, len = (u64)sects << VHD_SECTOR_SHIFT;
 
-	/* A discard is a hint: what could not be dropped stays. */
-	return is_discard(cmd) ? 0 : ret;
+	if (!is_discard(cmd))
+		return vhd_io_zero(f, pos, len, may_unmap(cmd));
+	vhd_io_discard(f, pos, len);
+	return 0;
 }
 
 /* Does the rest of the command cover all of the block that it stands in? */
@@ -76,7 +77,7 @@ static int zero_alone(struct vhdblk_cmd *cmd)
 	ret = zero_file(cmd, e->sect, sects);
 	vhdblk_cmd_wrote(cmd, e, 0);
 	if (!ret && covers_block(cmd) && may_free(cmd))
-		ret = vhd_alloc_free_block(&cmd->q->alloc, e->block, vhdblk_cmd_park(cmd));
+		ret = vhdblk_cmd_allocator(cmd, vhd_alloc_free_block, e->block);
 	if (!ret)
 		advance(cmd, sects);
 	return ret;

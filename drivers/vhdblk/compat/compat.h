@@ -44,7 +44,7 @@ static inline struct file *vhd_bdev_claim_get(dev_t dev, bool write, void *holde
 
 static inline void vhd_bdev_claim_put(struct file *claim, bool write)
 {
-	fput(claim);
+	bdev_fput(claim);
 }
 #else
 #define vhd_bdev_claim block_device

@@ -109,21 +109,39 @@ static u32 vhd_get_utf16(const struct vhd_utf16 *s, size_t *i)
 	return 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
 }
 
-/* Appends @s up to a NUL. false if malformed. */
-static bool vhd_put_utf16(struct vhd_text *t, const struct vhd_utf16 *s)
+/* Appends @s up to a NUL; what vhd_utf16_sense() calls malformed must not come. */
+static void vhd_put_utf16(struct vhd_text *t, const struct vhd_utf16 *s)
 {
 	size_t i = 0;
 	u32 c;
 
 	while (i < s->units) {
 		c = vhd_get_utf16(s, &i);
-		if (c == VHD_NOT_A_CHAR)
-			return false;
 		if (!c)
 			break;
 		vhd_put_utf8(t, c);
 	}
-	return true;
+}
+
+enum vhd_sense { VHD_MALFORMED, VHD_WELL_FORMED, VHD_HAS_ASCII };
+
+/* Every path has a separator, a dot or a letter; hardly any is without ASCII. */
+static enum vhd_sense vhd_utf16_sense(const struct vhd_utf16 *s)
+{
+	enum vhd_sense sense = VHD_WELL_FORMED;
+	size_t i = 0;
+	u32 c;
+
+	while (i < s->units) {
+		c = vhd_get_utf16(s, &i);
+		if (c == VHD_NOT_A_CHAR)
+			return VHD_MALFORMED;
+		if (!c)
+			break;
+		if (c > ' ' && c < 0x7f)
+			sense = VHD_HAS_ASCII;
+	}
+	return sense;
 }
 
 static bool vhd_cpu_is_big(void)
@@ -147,8 +165,8 @@ size_t vhd_utf16_to_utf8(const u16 *src, size_t units, char *dst, size_t size)
 	struct vhd_utf16 s = { (const u8 *)src, units, vhd_cpu_is_big() };
 	struct vhd_text t = { dst, size, 0 };
 
-	if (!vhd_put_utf16(&t, &s))
-		t.len = 0;
+	if (vhd_utf16_sense(&s) != VHD_MALFORMED)
+		vhd_put_utf16(&t, &s);
 	return vhd_finish(&t);
 }
 
@@ -305,35 +323,21 @@ enum vhd_fault vhd_locator_check(const struct vhd_header *h,
 	return VHD_OK;
 }
 
-/* Is there a character that every path has: a separator, a dot, a letter. */
-static bool vhd_looks_like_path(const char *text)
-{
-	for (; *text; text++)
-		if (*text > ' ' && *text < 0x7f)
-			return true;
-	return false;
-}
-
 /*
  * W2ru and W2ku are little-endian; some writers got that wrong. Text read with
  * the wrong order has no ASCII, or is malformed.
  */
 static size_t vhd_decode_w2u(const void *data, size_t len, char *path, size_t size)
 {
-	struct vhd_utf16 s = { data, len / 2, false };
+	struct vhd_utf16 little = { data, len / 2, false };
+	struct vhd_utf16 big = { data, len / 2, true };
 	struct vhd_text t = { path, size, 0 };
-	bool sound = vhd_put_utf16(&t, &s);
+	enum vhd_sense sense = vhd_utf16_sense(&little);
 
-	if (sound && vhd_finish(&t) && vhd_looks_like_path(path))
-		return t.len;
-	t.len = 0;
-	s.big = true;
-	if (vhd_put_utf16(&t, &s) && vhd_finish(&t) && vhd_looks_like_path(path))
-		return t.len;
-	t.len = 0;
-	s.big = false;
-	if (!sound || !vhd_put_utf16(&t, &s))
-		return 0;
+	if (sense != VHD_HAS_ASCII && vhd_utf16_sense(&big) == VHD_HAS_ASCII)
+		vhd_put_utf16(&t, &big);
+	else if (sense != VHD_MALFORMED)
+		vhd_put_utf16(&t, &little);
 	return vhd_finish(&t);
 }
 

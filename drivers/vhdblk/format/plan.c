@@ -44,7 +44,8 @@ void vhd_plan_commit(struct vhd_plan *p, const struct vhd_layout *l,
  * vhd_plan_extend() - move the end of the file out
  * @p:			plan to start
  * @old_end_sect:	EOF in sectors
- * @new_end_sect:	EOF afterwards, above @old_end_sect
+ * @new_end_sect:	EOF afterwards, at least 4 KiB above @old_end_sect: whoever
+ *			writes the footer may write zeros before it in its page
  *
  * Space, footer at the new end, barrier, zeros over the old footer: so a footer
  * is at EOF after any crash. The footer is the only write that moves EOF. The
@@ -78,6 +79,9 @@ void vhd_plan_trim(struct vhd_plan *p, u64 old_end_sect, u64 new_end_sect)
  * @end_sect:	sector of the footer at the end
  * @end:	write that one
  * @copy:	write the copy at 0
+ *
+ * A footer that a power cut tears must leave the other: where the copy is the bad
+ * one, ask for it alone.
  *
  * Context: Any.
  */
