@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Devices as the user names them. */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "netlink.h"
+
+/**
+ * device_clear() - free what a device points at
+ * @d:	the device; itself not freed
+ */
+void device_clear(struct device *d)
+{
+	u32 i;
+
+	for (i = 0; i < d->nr_layers; i++)
+		free(d->layer[i].path);
+	free(d->layer);
+	d->layer = NULL;
+	d->nr_layers = 0;
+}
+
+/**
+ * device_free() - free a device
+ * @d:	from device_decode(), or NULL
+ */
+void device_free(struct device *d)
+{
+	if (!d)
+		return;
+	device_clear(d);
+	free(d);
+}
+
+/**
+ * device_list_free() - free a list and its devices
+ * @list:	empty afterwards
+ */
+void device_list_free(struct device_list *list)
+{
+	while (list->nr)
+		device_free(list->v[--list->nr]);
+	free(list->v);
+	list->v = NULL;
+}
+
+/**
+ * device_list_get() - ask for all devices
+ * @nl:		connection
+ * @list:	empty
+ *
+ * Return: VHDCTL_OK, or another exit code after a message.
+ */
+int device_list_get(struct nl *nl, struct device_list *list)
+{
+	int ret = nl_dump(nl, list);
+
+	if (!ret)
+		return VHDCTL_OK;
+	msg_error("cannot list the devices: %s", nl_error_text(nl, ret));
+	return exit_of_errno(ret);
+}
+
+/**
+ * is_vhd_device() - does a path name a device of the driver
+ * @path:	a path; if nothing is there, /dev/vhdN counts
+ */
+bool is_vhd_device(const char *path)
+{
+	char name[64], target[PATH_MAX];
+	const char *base;
+	struct stat st;
+	ssize_t len;
+
+	if (stat(path, &st))
+		return !strncmp(path, "/dev/vhd", 8);
+	if (!S_ISBLK(st.st_mode))
+		return false;
+	snprintf(name, sizeof(name), "/sys/dev/block/%u:%u", major(st.st_rdev),
+		 minor(st.st_rdev));
+	len = readlink(name, target, sizeof(target) - 1);
+	if (len < 0)
+		return false;
+	target[len] = 0;
+	base = strrchr(target, '/');
+	return base && !strncmp(base + 1, "vhd", 3);
+}
+
+static bool same_file(const char *path, const struct stat *want)
+{
+	struct stat st;
+
+	return !stat(path, &st) && st.st_dev == want->st_dev && st.st_ino == want->st_ino;
+}
+
+static bool matches(const struct device *d, const char *arg, const struct stat *st)
+{
+	if (!strcmp(arg, d->path) || !strcmp(arg, d->path + strlen("/dev/")))
+		return true;
+	if (d->name[0] && !strcmp(arg, d->name))
+		return true;
+	if (!st)
+		return false;
+	if (S_ISBLK(st->st_mode) && st->st_rdev == makedev(d->major, d->minor))
+		return true;
+	return d->nr_layers && same_file(d->layer[0].path, st);
+}
+
+/**
+ * device_find_in() - the device that a word on the command line means
+ * @list:	all devices; the one found is taken out of it
+ * @arg:	/dev/vhdN, vhdN, another path to it, its name, or its leaf file
+ * @d:		result
+ *
+ * Return: VHDCTL_OK, or VHDCTL_ERROR after a message.
+ */
+int device_find_in(const struct device_list *list, const char *arg, struct device **d)
+{
+	struct stat st;
+	bool exists = !stat(arg, &st);
+	unsigned int i;
+
+	for (i = 0; i < list->nr; i++) {
+		if (!matches(list->v[i], arg, exists ? &st : NULL))
+			continue;
+		*d = list->v[i];
+		return VHDCTL_OK;
+	}
+	if (!exists && strchr(arg, '/'))
+		msg_error("%s: %s", arg, strerror(ENOENT));
+	else if (is_vhd_device(arg) && strlen(arg))
+		msg_error("%s: not a whole device of vhdblk", arg);
+	else
+		msg_error("%s: not attached", arg);
+	msg_hint("see 'vhdctl list'");
+	return VHDCTL_ERROR;
+}
+
+/**
+ * device_find() - like device_find_in(), asking the driver
+ * @arg:	see there
+ * @d:		to be freed by device_free()
+ *
+ * Return: VHDCTL_OK, or another exit code after a message.
+ */
+int device_find(const char *arg, struct device **d)
+{
+	struct device_list list = { 0 };
+	struct nl *nl;
+	unsigned int i;
+	int ret;
+
+	nl = nl_open(true, &ret);
+	if (!nl)
+		return ret;
+	ret = device_list_get(nl, &list);
+	if (!ret)
+		ret = device_find_in(&list, arg, d);
+	for (i = 0; !ret && i < list.nr; i++)
+		if (list.v[i] == *d)
+			list.v[i] = list.v[--list.nr];
+	device_list_free(&list);
+	nl_close(nl);
+	return ret;
+}
+
+/**
+ * job_report() - say why a job failed
+ * @job:	its outcome
+ * @what:	verb, for example "attach"
+ * @file:	file or device that the failure is about
+ *
+ * Return: &enum vhdctl_exit for it.
+ */
+int job_report(const struct device *job, const char *what, const char *file)
+{
+	const char *text = job->text[0] ? job->text : strerror(-job->error);
+
+	if (job->has_fault_layer && job->fault_layer)
+		msg_error("%s (layer %u): %s", file, job->fault_layer, text);
+	else
+		msg_error("%s: %s", file, text);
+	if (job->error == -EUCLEAN)
+		msg_hint("see 'vhdctl check %s'", file);
+	else if (job->error == -EBUSY && !strcmp(what, "detach"))
+		msg_hint("it is open: unmount it, or detach it with --lazy or --force");
+	else if (job->error == -EBUSY || job->error == -ETXTBSY)
+		msg_hint("another device or program uses it; see 'vhdctl list'");
+	if (job->fault)
+		return exit_of_fault((enum vhd_fault)job->fault);
+	/* A file on a disk of the driver itself. */
+	if (job->error == -ELOOP)
+		return VHDCTL_UNSUPPORTED;
+	return exit_of_errno(job->error);
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Everything that can be wrong with one image, without looking at others. */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "findings.h"
+
+/**
+ * findings_add() - note a fault
+ * @f:		result so far
+ * @fault:	what
+ * @block:	its block or NO_BLOCK
+ */
+void findings_add(struct findings *f, enum vhd_fault fault, u32 block)
+{
+	enum vhd_severity severity = vhd_fault_severity(fault);
+
+	if (f->nr < MAX_FINDINGS)
+		f->v[f->nr++] = (struct finding){ .fault = fault, .block = block };
+	f->total++;
+	if (severity > f->worst)
+		f->worst = severity;
+	f->cut |= fault == VHD_FAULT_BLOCK_CUT;
+}
+
+static void check_footers(struct findings *f, const struct image *img)
+{
+	if (img->choice.place == VHD_FOOTER_SHORT)
+		findings_add(f, VHD_FAULT_SHORT_FOOTER, NO_BLOCK);
+	if (img->choice.place == VHD_FOOTER_COPY)
+		findings_add(f, VHD_FAULT_FOOTER_END_MISSING, NO_BLOCK);
+	else if (img->choice.differ)
+		findings_add(f, VHD_FAULT_FOOTER_COPY, NO_BLOCK);
+}
+
+static enum vhd_fault check_text(const struct image *img, const struct vhd_locator_ref *ref)
+{
+	char path[4 * PATH_MAX];
+	enum vhd_fault fault;
+	char *data;
+
+	/* These two have no text that anybody could read. */
+	if (!ref->length || ref->code == VHD_PLATFORM_MAC || ref->code == VHD_PLATFORM_WI2R ||
+	    ref->code == VHD_PLATFORM_WI2K)
+		return VHD_OK;
+	data = malloc(ref->length);
+	fault = !data || image_read(img, data, ref->length, ref->offset) ?
+		VHD_FAULT_LOCATOR_RANGE :
+		vhd_locator_decode(ref->code, data, ref->length, path, sizeof(path));
+	free(data);
+	return fault;
+}
+
+static void check_locators(struct findings *f, const struct image *img)
+{
+	u64 size = min_t(u64, img->size, img->layout.end << VHD_SECTOR_SHIFT);
+	struct vhd_locator_ref ref;
+	enum vhd_fault fault;
+	unsigned int slot;
+
+	if (img->layout.type != VHD_TYPE_DIFFERENCING)
+		return;
+	for (slot = 0; slot < VHD_LOCATORS; slot++) {
+		fault = vhd_locator_get(&img->header, slot, size, &ref);
+		if (!fault)
+			fault = check_text(img, &ref);
+		if (fault)
+			findings_add(f, fault, NO_BLOCK);
+	}
+	fault = vhd_locator_check(&img->header, &img->layout, img->size);
+	if (fault == VHD_FAULT_LOCATOR_OVERLAP)
+		findings_add(f, fault, NO_BLOCK);
+}
+
+static void note_bat_fault(void *ctx, enum vhd_fault fault, u32 block)
+{
+	findings_add(ctx, fault, block);
+}
+
+struct extents {
+	struct extent {
+		u64 sect;
+		u64 nr;
+	} *v;
+	size_t nr;
+};
+
+static void add_extent(struct extents *e, u64 sect, u64 nr)
+{
+	if (nr)
+		e->v[e->nr++] = (struct extent){ .sect = sect, .nr = nr };
+}
+
+static void add_metadata(struct extents *e, const struct image *img)
+{
+	const struct vhd_layout *l = &img->layout;
+	struct vhd_locator_ref ref;
+	unsigned int slot;
+
+	add_extent(e, 0, 1);
+	add_extent(e, l->header_sect, sizeof(img->header) >> VHD_SECTOR_SHIFT);
+	add_extent(e, l->bat_sect, l->bat_sects);
+	add_extent(e, l->batmap_sect, l->batmap_sects);
+	for (slot = 0; slot < VHD_LOCATORS; slot++)
+		if (l->type == VHD_TYPE_DIFFERENCING &&
+		    !vhd_locator_get(&img->header, slot, img->size, &ref) && ref.length)
+			add_extent(e, ref.offset >> VHD_SECTOR_SHIFT,
+				   DIV_ROUND_UP(ref.space, VHD_SECTOR_SIZE));
+}
+
+static void add_blocks(struct extents *e, const struct image *img)
+{
+	u32 block, entry;
+
+	for (block = 0; block < img->layout.entries; block++) {
+		entry = image_bat_entry(img, block);
+		if (entry && entry != VHD_BAT_UNUSED)
+			add_extent(e, entry, (u64)img->layout.bitmap_sects +
+				   img->layout.block_sects);
+	}
+}
+
+static int compare_extents(const void *a, const void *b)
+{
+	const struct extent *x = a, *y = b;
+
+	return x->sect < y->sect ? -1 : x->sect > y->sect;
+}
+
+static u64 sum_gaps(const struct extents *e, u64 end, u64 least)
+{
+	u64 pos = 0, sum = 0;
+	size_t i;
+
+	for (i = 0; i < e->nr; i++) {
+		if (e->v[i].sect > pos && e->v[i].sect - pos >= least)
+			sum += e->v[i].sect - pos;
+		pos = max_t(u64, pos, e->v[i].sect + e->v[i].nr);
+	}
+	return end > pos && end - pos >= least ? sum + end - pos : sum;
+}
+
+/*
+ * Smaller gaps are no leaks: they come from alignment, and no block fits into
+ * them. On a block device the space before the footer is the reserve.
+ */
+static int count_leaks(struct findings *f, const struct image *img)
+{
+	struct extents e = { .nr = 0 };
+	u64 end = img->block_device ? 0 : img->layout.end;
+
+	e.v = malloc((img->allocated + VHD_LOCATORS + 4ULL) * sizeof(*e.v));
+	if (!e.v)
+		return -ENOMEM;
+	add_metadata(&e, img);
+	add_blocks(&e, img);
+	qsort(e.v, e.nr, sizeof(*e.v), compare_extents);
+	f->leaked = sum_gaps(&e, end, vhd_slot_stride(&img->layout)) << VHD_SECTOR_SHIFT;
+	free(e.v);
+	return 0;
+}
+
+/**
+ * findings_collect() - check one image
+ * @f:		result, reset first
+ * @img:	an open image; loaded afterwards, unless a finding prevents that
+ * @rule:	which field gives the size of the disk
+ *
+ * Return: 0 if the check could be made, whatever it found; a negative errno if
+ * the file cannot be read.
+ */
+int findings_collect(struct findings *f, struct image *img, enum vhd_size_rule rule)
+{
+	int ret;
+
+	memset(f, 0, sizeof(*f));
+	ret = image_load(img, rule);
+	if (img->fault) {
+		findings_add(f, img->fault, NO_BLOCK);
+		return 0;
+	}
+	if (ret)
+		return ret;
+	check_footers(f, img);
+	if (img->layout.type == VHD_TYPE_FIXED)
+		return 0;
+	check_locators(f, img);
+	ret = image_load_bat(img, note_bat_fault, f);
+	/* Where blocks are faulty, nobody can tell what is used. */
+	if (!ret && f->worst < VHD_SEV_BLOCK)
+		ret = count_leaks(f, img);
+	return ret;
+}

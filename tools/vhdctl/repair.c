@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Mending footers by the plans that the driver uses too, so that a crash in the
+ * middle of a repair leaves an image that can be repaired again.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "findings.h"
+
+static int run_step(const struct image *img, const struct vhd_step *step)
+{
+	const struct vhd_footer *f = &img->footer;
+
+	switch (step->kind) {
+	case VHD_STEP_FOOTER:
+		return image_write(img, f, sizeof(*f), step->sect << VHD_SECTOR_SHIFT);
+	case VHD_STEP_FOOTER_COPY:
+		return image_write(img, f, sizeof(*f), 0);
+	case VHD_STEP_BARRIER:
+		return fsync(img->fd) ? -errno : 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+static int run_plan(const struct image *img, struct vhd_plan *plan)
+{
+	struct vhd_step step;
+	int ret = 0;
+
+	while (!ret && vhd_plan_next(plan, &step))
+		ret = run_step(img, &step);
+	if (!ret && fsync(img->fd))
+		ret = -errno;
+	return ret;
+}
+
+static u64 used_end(const struct image *img)
+{
+	u64 end = img->layout.meta_end, slot;
+	u32 block, entry;
+
+	slot = (u64)img->layout.bitmap_sects + img->layout.block_sects;
+	for (block = 0; block < img->layout.entries; block++) {
+		entry = image_bat_entry(img, block);
+		if (entry && entry != VHD_BAT_UNUSED)
+			end = max_t(u64, end, entry + slot);
+	}
+	return end;
+}
+
+/*
+ * The last sector, if nothing lies there: most often it is the place of the
+ * damaged footer. Else behind everything.
+ */
+static u64 place_for_footer(const struct image *img)
+{
+	u64 used = used_end(img), sects = img->size >> VHD_SECTOR_SHIFT;
+	bool whole = !(img->size % VHD_SECTOR_SIZE);
+
+	if (img->choice.place == VHD_FOOTER_SHORT)
+		return sects;
+	if (whole && sects > used)
+		return sects - 1;
+	return vhd_layout_end_aligned(max_t(u64, used, whole ? sects : sects + 1)) - 1;
+}
+
+static int mend_footers(struct image *img)
+{
+	bool end = img->choice.place != VHD_FOOTER_END;
+	bool sparse = img->layout.type != VHD_TYPE_FIXED;
+	u64 sect = end ? place_for_footer(img) : (img->size >> VHD_SECTOR_SHIFT) - 1;
+	struct vhd_plan plan;
+
+	if (img->block_device && (sect + 1) << VHD_SECTOR_SHIFT > img->size)
+		return -ENOSPC;
+	vhd_plan_footers(&plan, sect, end, sparse && img->choice.differ &&
+			 img->choice.place != VHD_FOOTER_COPY);
+	return run_plan(img, &plan);
+}
+
+/*
+ * The footer lies on the data of the last block: write it behind them, then
+ * put zeros, which those sectors read as all the time, where it was.
+ */
+static int move_footer(struct image *img)
+{
+	static const u8 zeros[VHD_SECTOR_SIZE];
+	struct vhd_plan plan;
+	int ret;
+
+	if (img->block_device)
+		return -ENOSPC;
+	vhd_plan_footers(&plan, vhd_layout_end_aligned(used_end(img)) - 1, true, true);
+	ret = run_plan(img, &plan);
+	if (!ret)
+		ret = image_write(img, zeros, sizeof(zeros), img->size - sizeof(zeros));
+	if (!ret && fsync(img->fd))
+		ret = -errno;
+	return ret;
+}
+
+/**
+ * repair_wanted() - is there anything that repair_footers() mends
+ * @f:		from findings_collect()
+ * @img:	the image
+ */
+bool repair_wanted(const struct findings *f, const struct image *img)
+{
+	if (img->fault)
+		return false;
+	return img->choice.place != VHD_FOOTER_END || img->choice.differ || f->cut;
+}
+
+/**
+ * repair_footers() - write missing, short, different or misplaced footers again
+ * @img:	an image open for writing, exclusively locked, with its BAT loaded
+ * @f:		what is wrong with it
+ *
+ * The size of the file may change; load the image again afterwards.
+ *
+ * Return: 0 or a negative errno.
+ */
+int repair_footers(struct image *img, const struct findings *f)
+{
+	int ret = 0;
+
+	if (img->choice.place != VHD_FOOTER_END || img->choice.differ)
+		ret = mend_footers(img);
+	else if (f->cut)
+		ret = move_footer(img);
+	return ret;
+}

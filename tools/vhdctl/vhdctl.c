@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0
+/* vhdctl: the control program of vhdblk, and a tool for VHD files. */
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vhdctl.h"
+
+#ifndef VHDCTL_VERSION
+#define VHDCTL_VERSION "0.1"
+#endif
+
+static const struct command commands[] = {
+	{ "attach", attach_main, "FILE", "Map a VHD and its parents to /dev/vhdN",
+	  OPTS_CHAIN | OPT_BIT(OPT_READ_ONLY) | OPT_BIT(OPT_NAME) | OPT_BIT(OPT_CACHE) |
+	  OPT_BIT(OPT_AUTOCLEAR) | OPT_BIT(OPT_NO_PARTSCAN) | OPT_BIT(OPT_SUBMIT) |
+	  OPT_BIT(OPT_JSON), 1, 1 },
+	{ "detach", detach_main, "DEV|FILE...|--all", "Take devices away",
+	  OPT_BIT(OPT_LAZY) | OPT_BIT(OPT_FORCE) | OPT_BIT(OPT_ALL), 0, -1 },
+	{ "list", list_main, "", "List the devices",
+	  OPT_BIT(OPT_COLUMNS) | OPT_BIT(OPT_JSON) | OPT_BIT(OPT_RAW) | OPT_BIT(OPT_TREE), 0, 0 },
+	{ "status", status_main, "DEV", "Show files and counters of a device",
+	  OPT_BIT(OPT_JSON) | OPT_BIT(OPT_WATCH), 1, 1 },
+	{ "info", info_main, "FILE", "Describe a VHD file",
+	  OPTS_CHAIN | OPT_BIT(OPT_CHAIN) | OPT_BIT(OPT_JSON), 1, 1 },
+	{ "create", create_main, "FILE", "Make a new VHD, with --parent a differencing child",
+	  OPTS_CHAIN | OPT_BIT(OPT_TYPE) | OPT_BIT(OPT_SIZE) | OPT_BIT(OPT_BLOCK) |
+	  OPT_BIT(OPT_OVERWRITE), 1, 1 },
+	{ "snapshot", snapshot_main, "FILE NEW", "Make NEW a child of FILE",
+	  OPTS_CHAIN | OPT_BIT(OPT_OVERWRITE), 2, 2 },
+	{ "check", check_main, "FILE", "Look for faults in a VHD file",
+	  OPTS_CHAIN | OPT_BIT(OPT_REPAIR) | OPT_BIT(OPT_JSON) | OPT_BIT(OPT_AZURE), 1, 1 },
+	{ "map", map_main, "FILE|DEV", "Show which file of the chain holds what",
+	  OPTS_CHAIN | OPT_BIT(OPT_JSON) | OPT_BIT(OPT_EXTENTS), 1, 1 },
+	{ "monitor", monitor_main, "", "Print events as they happen",
+	  OPT_BIT(OPT_JSON), 0, 0 },
+};
+
+#define NR_COMMANDS ARRAY_SIZE(commands)
+
+static void print_usage(void)
+{
+	unsigned int i;
+
+	printf("Usage: vhdctl COMMAND [OPTION]... [OPERAND]...\n\n");
+	for (i = 0; i < NR_COMMANDS; i++)
+		printf("  %-9s %s\n", commands[i].name, commands[i].what);
+	printf("\n'vhdctl COMMAND --help' lists the options. Without COMMAND, vhdctl lists the\n"
+	       "devices. Exit codes: 0 ok, 1 usage or system error, 2 image corrupt, 3 only leaks,\n"
+	       "4 parent not found, 5 id mismatch, 6 busy, 7 unsupported, 8 no space.\n");
+}
+
+static const struct command *find_command(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < NR_COMMANDS; i++)
+		if (!strcmp(commands[i].name, name))
+			return &commands[i];
+	return NULL;
+}
+
+static int run(const struct command *cmd, int argc, char **argv)
+{
+	struct options o = { .max_depth = VHD_MAX_DEPTH };
+	int ret = options_parse(&o, cmd, argc, argv);
+
+	if (!ret)
+		ret = cmd->main(&o);
+	free(o.parents);
+	free(o.parent_dirs);
+	return ret;
+}
+
+static int dispatch(int argc, char **argv)
+{
+	const struct command *cmd;
+
+	if (argc < 2)
+		return run(find_command("list"), 1, argv);
+	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))
+		return printf("vhdctl %s\n", VHDCTL_VERSION) < 0 ? VHDCTL_ERROR : VHDCTL_OK;
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+		print_usage();
+		return VHDCTL_OK;
+	}
+	cmd = find_command(argv[1]);
+	if (cmd)
+		return run(cmd, argc - 1, argv + 1);
+	msg_error("unknown command '%s'; see 'vhdctl --help'", argv[1]);
+	return VHDCTL_ERROR;
+}
+
+int main(int argc, char **argv)
+{
+	int ret;
+
+	setlocale(LC_CTYPE, "");
+	ret = dispatch(argc, argv);
+	/* A full disk behind a redirection must not look like success. */
+	if ((fflush(stdout) || ferror(stdout)) && !ret) {
+		msg_error("cannot write the output");
+		ret = VHDCTL_ERROR;
+	}
+	return ret;
+}
