@@ -1,0 +1,220 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Corrupt images, one field each, against the table of what must be answered.
+
+The kernel gets descriptors that nobody has looked at; vhdctl gets the files.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+LOCK = threading.Lock()
+# A corrupt size may promise terabytes; what lies beyond was never written.
+READ_AT_MOST = 64 << 20
+
+
+class Kernel:
+    """One process that hands descriptors over, row after row."""
+
+    def __init__(self):
+        # pylint: disable=consider-using-with
+        self.process = subprocess.Popen(["rawattach"], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True, errors="replace")
+
+    def ask(self, line):
+        """(errno, fault, layer, index, text)"""
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline().rstrip("\n").split("\t", 5)
+        if len(answer) != 6:
+            raise RuntimeError(f"rawattach said {answer} to {line}")
+        return int(answer[1]), answer[2], int(answer[3]), int(answer[4]), answer[5]
+
+    def attach(self, flags, layers):
+        """The same, for an attach."""
+        return self.ask(f"row {flags} {' '.join(layers)}")
+
+    def detach(self, index):
+        """Fails loudly: a device that stays would spoil every later row."""
+        error = self.ask(f"detach {index}")[0]
+        if error:
+            raise RuntimeError(f"detach of vhd{index}: {os.strerror(-error)}")
+
+
+class Table:
+    """The rows, and what went wrong with them."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        with open(os.path.join(folder, "table.json"), encoding="utf-8") as file:
+            self.rows = json.load(file)
+        self.bad = 0
+        self.checks = 0
+
+    def expect(self, row, what, got, wanted, more=""):
+        """One answer; any member of `wanted` will do."""
+        with LOCK:
+            self.checks += 1
+            if got in wanted:
+                return True
+            self.bad += 1
+            print(f"not ok - {row['id']}: {what}: got {got}, wanted {wanted} {more}".strip(),
+                  flush=True)
+            return False
+
+
+class Disk:
+    """What an attached device reads as, block by block."""
+
+    def __init__(self, index, step):
+        self.step, self.block, self.bad = step, {}, []
+        fd = os.open(f"/dev/vhd{index}", os.O_RDONLY)
+        try:
+            self.size = os.lseek(fd, 0, os.SEEK_END)
+            for at in range(0, min(self.size, READ_AT_MOST), step):
+                try:
+                    self.block[at] = os.pread(fd, min(step, self.size - at), at)
+                except OSError:
+                    self.bad.append(at // step)
+        finally:
+            os.close(fd)
+
+    def sha256(self, start, end):
+        """Hash of whole blocks, or None where one cannot be read."""
+        digest = hashlib.sha256()
+        for at in range(start, end, self.step):
+            if at not in self.block:
+                return None
+            digest.update(self.block[at][:end - at])
+        return digest.hexdigest()
+
+
+def check_disk(table, row, how, disk):
+    """What can be read is what the table promises."""
+    if row.get("size") is not None:
+        table.expect(row, f"{how}: size", disk.size, [row["size"]])
+    if row.get("flat_sha256") and disk.size <= READ_AT_MOST:
+        table.expect(row, f"{how}: contents", disk.sha256(0, disk.size), [row["flat_sha256"]])
+    for start, end, digest in row.get("ranges", []):
+        table.expect(row, f"{how}: contents of {start}..{end}", disk.sha256(start, end), [digest])
+    if how == "kernel_ro" and ("ranges" in row or row["bad_blocks"]):
+        readable = sorted(set(row["bad_blocks"]) - set(disk.bad))
+        table.expect(row, "bad blocks that can be read", readable, [[]])
+        unsure = set(row["bad_blocks"]) | set(row.get("unsure_blocks", []))
+        unreadable = sorted(set(disk.bad) - unsure)
+        table.expect(row, "good blocks that cannot be read", unreadable, [[]])
+
+
+def kernel_row(table, row, kernel):
+    """Both ways of attaching, by descriptors. A writer may repair: it gets a copy."""
+    for how, flags in (("kernel_ro", "rn"), ("kernel_rw", "n")):
+        layers = [os.path.join(table.folder, name) for name in row["layers"]]
+        if how == "kernel_rw":
+            layers[0] = shutil.copy(layers[0], os.path.join(table.folder, "copy.vhd"))
+        error, fault, _, index, text = kernel.attach(flags, layers)
+        answer = fault if error and fault != "ok" else "ok" if not error else f"errno {-error}"
+        table.expect(row, how, answer, row[how], text)
+        if not error:
+            disk = Disk(index, row["block_size"])
+            kernel.detach(index)
+            check_disk(table, row, how, disk)
+        elif how == "kernel_ro":
+            table.expect(row, "the error has words", bool(text), [True])
+
+
+def vhdctl(*args):
+    """(exit code, output)"""
+    done = subprocess.run(["vhdctl", *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, errors="replace", check=False)
+    return done.returncode, done.stdout.strip()
+
+
+def attach_vhdctl(table, row, how, path, *options):
+    """By the program that people use."""
+    code, text = vhdctl("attach", "--no-partscan", *options, path)
+    table.expect(row, how, code, row[how], text)
+    if not code:
+        vhdctl("detach", text.splitlines()[-1])
+
+
+def host_row(table, row):
+    """What needs no kernel."""
+    path = os.path.join(table.folder, row["file"])
+    code, text = vhdctl("check", "--json", path)
+    table.expect(row, "check", code, row["check"]["exit"], text)
+    wanted = row["check"]["faults"]
+    if wanted and code == row["check"]["exit"][0]:
+        try:
+            names = [fault["fault"] for fault in json.loads(text)["faults"]]
+        except ValueError:
+            names = ["no JSON"]
+        table.expect(row, f"check names one of {wanted}", bool(set(names) & set(wanted)), [True],
+                     str(names))
+    code, text = vhdctl("info", path)
+    table.expect(row, "info", code, row["info"], text)
+
+
+def attach_row(table, row, also_good):
+    """Refusals always; successes, which take two programs and a disk, if asked to."""
+    path = os.path.join(table.folder, row["file"])
+    if also_good or 0 not in row["attach_ro"]:
+        attach_vhdctl(table, row, "attach_ro", path, "-r")
+    if also_good or 0 not in row["attach_rw"]:
+        attach_vhdctl(table, row, "attach_rw", path)
+
+
+def parse_args():
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--host", action="store_true", help="check and info, without the module")
+    parser.add_argument("--core", action="store_true", help="only rows that are marked so")
+    parser.add_argument("--every", type=int, default=1, help="each Nth row")
+    parser.add_argument("--good-every", type=int, default=1,
+                        help="attach each Nth row by vhdctl even if that must succeed")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("dir")
+    return parser.parse_args()
+
+
+def on_host(table, rows, jobs):
+    """check and info of every row."""
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(lambda row: host_row(table, row), rows))
+
+
+def in_vm(table, rows, args):
+    """The kernel without and with vhdctl before it; the latter may repair."""
+    kernel = Kernel()
+    for row in rows:
+        kernel_row(table, row, kernel)
+    print(f"# {len(rows)} images, {table.checks} answers of the kernel, {table.bad} wrong",
+          flush=True)
+    with ThreadPoolExecutor(args.jobs) as pool:
+        list(pool.map(lambda one: attach_row(table, one[1], one[0] % args.good_every == 0),
+                      enumerate(rows)))
+
+
+def main():
+    """Exit code 0 if every answer was right."""
+    args = parse_args()
+    table = Table(args.dir)
+    rows = [row for row in table.rows if row["core"] or not args.core][::args.every]
+    if args.host:
+        on_host(table, rows, args.jobs)
+        print(f"{table.checks - table.bad} passed, {table.bad} failed")
+    else:
+        in_vm(table, rows, args)
+        print(f"{'not ok' if table.bad else 'ok'} - {len(rows)} images, {table.checks} answers, "
+              f"{table.bad} wrong")
+    return 1 if table.bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
