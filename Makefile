@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0
+
+VERSION := $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
+KERNELDIR ?= /lib/modules/$(shell uname -r)/build
+PREFIX ?= /usr
+DESTDIR ?=
+DKMS_SOURCE := /usr/src/vhdblk-$(VERSION)
+
+ifneq ($(V),1)
+MAKEFLAGS += --no-print-directory
+Q := @
+endif
+
+all: module-if-possible tools
+
+help:
+	@echo 'vhdblk $(VERSION)'
+	@echo ''
+	@echo '  make                  the module and vhdctl'
+	@echo '  make module           the module, for KERNELDIR=$(KERNELDIR)'
+	@echo '  make tools            vhdctl, as build/vhdctl'
+	@echo '  make install          the module by DKMS, vhdctl and manual pages'
+	@echo '  make dkms-install     the module alone'
+	@echo '  make uninstall        what install installed'
+	@echo '  make demo             a chain at work in a virtual machine'
+	@echo '  make check            every test; ends in "N passed, N failed"'
+	@echo '  make check-host       those that need no virtual machine'
+	@echo '  make style            the house style alone'
+	@echo '  make fuzz T=SECONDS   the fuzzers, each for T seconds (60)'
+	@echo '  make test-vm LANE=oldstable|backports|latest|debug [CASES="..."]'
+	@echo '  make soak             what is too long for make check'
+	@echo '  make ynl, ynl-check   make or check what comes from the netlink spec'
+	@echo '  make clean'
+	@echo ''
+	@echo 'V=1 shows the commands.'
+
+module-if-possible:
+ifneq ($(wildcard $(KERNELDIR)/Makefile),)
+	$(Q)$(MAKE) module
+else
+	@echo 'No module: there is no kernel build tree at $(KERNELDIR).'
+	@echo 'Install the headers of your kernel (Debian: linux-headers-amd64) or name'
+	@echo 'another tree: make KERNELDIR=/lib/modules/VERSION/build'
+endif
+
+module:
+	$(Q)$(MAKE) -C $(KERNELDIR) M=$(CURDIR) modules
+
+tools:
+	@pkg-config --exists libmnl smartcols uuid || { \
+		echo 'vhdctl is built with libmnl, libsmartcols and libuuid:'; \
+		echo 'on Debian, "tools/scripts/setup tools" installs them.'; exit 1; }
+	$(Q)$(MAKE) -C tools/vhdctl
+
+install: dkms-install tools-install
+
+dkms-install:
+	$(Q)tools/scripts/dkms-install $(DKMS_SOURCE)
+
+tools-install: tools
+	$(Q)tools/scripts/tools-install $(DESTDIR)$(PREFIX)
+
+uninstall:
+	$(Q)tools/scripts/dkms-install --remove $(DKMS_SOURCE)
+	$(Q)tools/scripts/tools-install --remove $(DESTDIR)$(PREFIX)
+
+demo:
+	$(Q)tests/demo/demo
+
+check:
+	$(Q)tests/check.sh
+
+check-host:
+	$(Q)tests/check.sh style host fuzz
+
+style:
+	$(Q)tools/scripts/setup style
+	$(Q)tools/scripts/style
+
+T ?= 60
+fuzz:
+	$(Q)tools/scripts/setup host
+	$(Q)$(MAKE) -C tests/fuzz run T=$(T)
+
+LANE ?= oldstable
+SUITE = $(if $(filter oldstable debug,$(LANE)),$(LANE),short)
+CASES ?= $(shell sed "s/\#.*//" tests/vm/suites/$(SUITE))
+test-vm:
+	$(Q)tools/scripts/setup tools vm
+	$(Q)$(MAKE) tools
+	$(Q)$(MAKE) -C tests/vm/prog
+	$(Q)tests/vm/lane build $(LANE)
+	$(Q)tests/vm/run -k $(LANE) $(CASES)
+
+soak:
+	$(Q)tests/check.sh soak
+
+ynl:
+	$(Q)tools/scripts/ynl-gen
+
+ynl-check:
+	$(Q)tools/scripts/ynl-gen --check
+
+clean:
+	$(Q)rm -rf build
+	$(Q)find drivers tests/kunit \( -name '*.o' -o -name '*.ko' -o -name '*.mod' \
+		-o -name '*.mod.c' -o -name '.*.cmd' -o -name modules.order \) -delete
+	$(Q)rm -f Module.symvers modules.order .Module.symvers.cmd .modules.order.cmd
+
+.PHONY: all help module-if-possible module tools install dkms-install \
+	tools-install uninstall demo check check-host style fuzz test-vm soak \
+	ynl ynl-check clean

@@ -1,0 +1,214 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# usage: check.sh [GROUP...]
+#
+# Run groups of tests (without arguments: those of "make check"), each even if
+# an earlier one failed; print what each found and how long it took, and as the
+# last line "N passed, N failed". Logs are in build/log.
+set -eu
+
+cd "$(dirname "$0")/.."
+log=build/log
+mkdir -p "$log"
+
+# Minutes that each group may take on a machine of two cores. A group is
+# stopped and fails at CHECK_SLACK times its share.
+declare -A share=(
+	[setup]=20 [style]=2 [host]=2 [fuzz]=1 [oldstable]=5 [kill]=3
+	[debug]=3 [backports]=2 [latest]=2 [soak]=240
+)
+slack=${CHECK_SLACK:-2}
+
+declare -A lanes_of=(
+	[style]=oldstable [oldstable]=oldstable [kill]=oldstable
+	[debug]=debug [backports]=backports [latest]=latest [soak]=oldstable
+)
+declare -A suite_of=(
+	[oldstable]=oldstable [debug]=debug [backports]=short [latest]=short
+	[soak]=soak
+)
+
+groups=("$@")
+[ "$#" -gt 0 ] || groups=(style host fuzz oldstable kill debug)
+for group in "${groups[@]}"; do
+	[ -n "${share[$group]:-}" ] ||
+		{ echo "check.sh: no group '$group'" >&2; exit 1; }
+done
+
+passed=0 failed=0 skipped=0
+table=()
+
+count() { # PASSED FAILED [SKIPPED]
+	passed=$((passed + $1))
+	failed=$((failed + $2))
+	skipped=$((skipped + ${3:-0}))
+}
+
+# The last summary line of a log: passed, failed and skipped; nothing if there
+# is none.
+summary() {
+	sed -nE 's/^([^ ]+: )?([0-9]+) passed, ([0-9]+) failed(, ([0-9]+) skipped)?$/\2 \3 \5/p' \
+		"$1" | tail -n 1
+}
+
+in_words() { # PASSED FAILED [SKIPPED]
+	echo "$1 passed, $2 failed${3:+, $3 skipped}"
+}
+
+seconds_left() { echo $((start + share[$group] * 60 * slack - $(date +%s))); }
+
+bounded() { # COMMAND...: stopped when the group's time is up
+	local left
+	left=$(seconds_left)
+	[ "$left" -gt 0 ] || return 124
+	timeout -k 60 "$left" "$@"
+}
+
+quiet() { "$@" > "$file" 2>&1 < /dev/null; }
+aloud() { "$@" 2>&1 < /dev/null | tee "$file"; return "${PIPESTATUS[0]}"; }
+
+# Run one program that ends in "N passed, N failed" and take over its counts.
+# One that says nothing, or fails without saying what, is itself a failure.
+step() { # quiet|aloud NAME COMMAND...
+	local how=$1 name=$2 status=0 said
+	local file=$log/$name.log begin=$SECONDS
+	shift 2
+	"$how" bounded "$@" || status=$?
+	said=$(summary "$file")
+	# shellcheck disable=SC2086
+	echo "-- $name: $(in_words ${said:-0 0}) ($((SECONDS - begin)) s)"
+	# shellcheck disable=SC2086
+	[ -z "$said" ] || count $said
+	case "$status:$said" in
+	124:*|137:*) complain "$name ran out of time" ;;
+	*:|*:0\ 0\ *) complain "$name ran no test (exit code $status)" ;;
+	0:*\ 0\ *) ;;
+	*:*\ 0\ *) complain "$name: exit code $status" ;;
+	*) [ "$how" = aloud ] || tail_of "$name" ;;
+	esac
+}
+
+tail_of() { # NAME
+	echo "--- $1: the end of $log/$1.log"
+	tail -n 40 "$log/$1.log"
+	echo "---"
+}
+
+complain() {
+	count 0 1
+	echo "not ok - $1"
+	[ "$how" = aloud ] || tail_of "$name"
+}
+
+run_style() {
+	step quiet style tools/scripts/style
+	step quiet sparse tools/scripts/sparse oldstable
+}
+
+run_host() {
+	step quiet host make -C tests/host check
+	step quiet vhdctl tests/host/vhdctl_test.sh
+	step quiet badinput make -C tests/vm/prog check-host
+	step quiet images /usr/bin/python3 tests/images/selftest.py
+}
+
+run_fuzz() { step quiet fuzz make -C tests/fuzz smoke; }
+
+run_kill() { step aloud kill tests/vm/kill.sh -k oldstable; }
+
+# The cases of the group's suite, in one virtual machine.
+run_vm() {
+	local suite=tests/vm/suites/${suite_of[$group]} cases=()
+	[ ! -e "$suite" ] || mapfile -t cases < <(sed 's/[ \t]*#.*//; /^$/d' "$suite")
+	if [ "${#cases[@]}" -eq 0 ]; then
+		count 0 1
+		echo "not ok - $suite names no case"
+		return
+	fi
+	step aloud "$group" tests/vm/run -k "${lanes_of[$group]}" \
+		-T "$(($(seconds_left) - 30))" "${cases[@]}"
+}
+
+needs() { # SET-OR-LANE GROUP...: is one of these groups to be run?
+	local group wanted=" ${groups[*]} "
+	for group in "${@:2}"; do
+		[[ $wanted != *" $group "* ]] || return 0
+	done
+	return 1
+}
+
+sets_needed() {
+	echo tools
+	! needs style style || echo style
+	! needs host host fuzz || echo host
+	! needs vm oldstable kill debug backports latest soak || echo vm
+}
+
+lanes_needed() {
+	local group
+	for group in "${groups[@]}"; do
+		echo "${lanes_of[$group]:-}"
+	done | sed '/^$/d' | sort -u
+}
+
+prepare() { # NAME COMMAND...
+	local name=$1 file=$log/setup-$1.log begin
+	begin=$(date +%s)
+	shift
+	if bounded "$@" > "$file" 2>&1 < /dev/null; then
+		echo "setup: $name ready ($(($(date +%s) - begin)) s)"
+	else
+		echo "setup: $name failed"
+		tail_of "setup-$name"
+		return 1
+	fi
+}
+
+lane() { # LANE: its kernel, then the module for it, which must not warn
+	prepare "$1-kernel" tests/vm/lane setup "$1" &&
+		prepare "$1-module" tests/vm/lane build "$1"
+}
+
+# Packages first, since everything needs them; then the lanes side by side: what
+# takes long there is one compiler, one unpacking and one download.
+run_setup() {
+	local sets lane pids=() pid
+	mapfile -t sets < <(sets_needed)
+	prepare packages tools/scripts/setup "${sets[@]}" || count 0 1
+	prepare vhdctl make tools || count 0 1
+	prepare programs make -C tests/vm/prog || count 0 1
+	prepare kernel-source tools/scripts/kernel-source || count 0 1
+	for lane in $(lanes_needed); do
+		lane "$lane" &
+		pids+=($!)
+	done
+	for pid in "${pids[@]}"; do
+		if wait "$pid"; then count 1 0; else count 0 1; fi
+	done
+}
+
+run() { # GROUP
+	local minutes before=("$passed" "$failed" "$skipped") start
+	group=$1
+	start=$(date +%s)
+	echo "== $group"
+	case $group in
+	setup|style|host|fuzz|kill) "run_$group" ;;
+	*) run_vm ;;
+	esac
+	minutes=$(awk -v s=$(($(date +%s) - start)) 'BEGIN { printf "%.1f", s / 60 }')
+	table+=("$(printf '%-10s %7d %7d %7d %8s %6d' "$group" \
+		$((passed - before[0])) $((failed - before[1])) \
+		$((skipped - before[2])) "$minutes" "${share[$group]}")")
+}
+
+for group in setup "${groups[@]}"; do
+	run "$group"
+done
+
+printf '\n%-10s %7s %7s %7s %8s %6s\n' group passed failed skipped minutes share
+printf '%s\n' "${table[@]}" ''
+[ "$skipped" -gt 0 ] || skipped=
+in_words "$passed" "$failed" $skipped
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
