@@ -4,8 +4,8 @@
 
 #define BAT_SECT	8
 #define BAT_OFFSET	(8 * VHD_SECTOR_SIZE)
-#define BLOCK_SIZE	(CM_BLOCK_SECTS * VHD_SECTOR_SIZE)
-#define DISK_SIZE	(CM_BLOCKS * BLOCK_SIZE)
+#define MODEL_BLOCK_SIZE	(CM_BLOCK_SECTS * VHD_SECTOR_SIZE)
+#define DISK_SIZE	(CM_BLOCKS * MODEL_BLOCK_SIZE)
 #define GARBAGE		0xdeadbeef
 
 static const u8 zeros[VHD_SECTOR_SIZE];
@@ -86,7 +86,7 @@ static void init_structures(struct cm *m, enum vhd_type type)
 	static const u8 uuid[16] = { 1, 2, 3 };
 	struct vhd_footer_args fargs = { type, DISK_SIZE, uuid, 1 };
 	struct vhd_header_args hargs = {
-		BLOCK_SIZE, CM_BLOCKS, BAT_OFFSET,
+		MODEL_BLOCK_SIZE, CM_BLOCKS, BAT_OFFSET,
 		type == VHD_TYPE_DIFFERENCING ? uuid : NULL, 0
 	};
 
