@@ -92,7 +92,7 @@ def harmless(table):
     room = 4 * PER_BLOCK // 8 * 8 * SECTOR
     row = table.add(60, table.base.end // SECTOR + 7, legal(), "a block of zeros", "zeros")
     row.grow(PER_BLOCK // 8 * 8 * SECTOR + 8192)
-    Row.grow(table.add(60, UNUSED, leak(), "space that nothing uses", "grown"), room)
+    Row.grow(table.add(60, UNUSED, leak(), "space that nothing uses", "grown"), room, 0xa5)
     one, two = sorted(table.entries)[:2]
     row = table.add(one, table.entries[two], legal(), "two blocks change places", "swapped")
     row.put(table.at + 4 * two, struct.pack(">I", table.entries[one]))

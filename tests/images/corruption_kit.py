@@ -182,9 +182,9 @@ class Row:
         self.patches.append({"append": bytes(data).hex()})
         return self
 
-    def grow(self, count):
-        """Zeros before the end footer."""
-        self.patches.append({"grow": count})
+    def grow(self, count, filler=0):
+        """Bytes before the end footer; zeros are not stored."""
+        self.patches.append({"grow": count, "filler": filler})
         return self
 
 
@@ -197,7 +197,7 @@ def apply(raw, patches):
         elif "append" in patch:
             raw += bytes.fromhex(patch["append"])
         elif "grow" in patch:
-            raw[-SECTOR:-SECTOR] = bytes(patch["grow"])
+            raw[-SECTOR:-SECTOR] = bytes([patch["filler"]]) * patch["grow"]
         else:
             data = bytes.fromhex(patch["bytes"])
             raw[patch["offset"]:patch["offset"] + len(data)] = data

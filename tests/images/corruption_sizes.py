@@ -62,7 +62,7 @@ def longer(bases):
                 .append(bytes(100) + footer))
     for count in (SECTOR, 4096, 8192):
         rows.append(Row(f"dyn-grow-{count}", "dyn", legal(), "a gap before the footer").grow(count))
-    rows.append(Row("dyn-grow-4-blocks", "dyn", leak()).grow(4 * BLOCK))
+    rows.append(Row("dyn-grow-4-blocks", "dyn", leak()).grow(4 * BLOCK, 0xa5))
     return rows
 
 

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "findings.h"
 
@@ -87,6 +88,9 @@ struct extents {
 	size_t nr;
 };
 
+/* What a freed block may keep: a page of a file system, in bytes. */
+#define LEFT_BY_DISCARD	4096u
+
 static void add_extent(struct extents *e, u64 sect, u64 nr)
 {
 	if (nr)
@@ -129,17 +133,50 @@ static int compare_extents(const void *a, const void *b)
 	return x->sect < y->sect ? -1 : x->sect > y->sect;
 }
 
-static u64 sum_gaps(const struct extents *e, u64 end, u64 least)
+/* Bytes of a range that take space; all of it where the file system cannot tell. */
+static u64 stored_bytes(int fd, off_t pos, off_t end)
+{
+	off_t data, hole;
+	u64 sum = 0;
+
+	while (pos < end) {
+		data = lseek(fd, pos, SEEK_DATA);
+		if (data < 0)
+			return errno == ENXIO ? sum : sum + (end - pos);
+		hole = data < end ? lseek(fd, data, SEEK_HOLE) : end;
+		if (hole < 0)
+			return sum + (end - data);
+		if (data < end)
+			sum += min_t(off_t, hole, end) - data;
+		pos = hole;
+	}
+	return sum;
+}
+
+/*
+ * A gap that could hold a block, unless its space went back to the file system:
+ * of a discarded block only the page with its bitmap is left.
+ */
+static u64 leaked_bytes(const struct image *img, u64 from, u64 to)
+{
+	u64 stride = vhd_slot_stride(&img->layout), stored;
+
+	if (to <= from || to - from < stride)
+		return 0;
+	stored = stored_bytes(img->fd, from << VHD_SECTOR_SHIFT, to << VHD_SECTOR_SHIFT);
+	return stored > ((to - from) / stride + 1) * 2 * LEFT_BY_DISCARD ? stored : 0;
+}
+
+static u64 sum_gaps(const struct extents *e, const struct image *img, u64 end)
 {
 	u64 pos = 0, sum = 0;
 	size_t i;
 
 	for (i = 0; i < e->nr; i++) {
-		if (e->v[i].sect > pos && e->v[i].sect - pos >= least)
-			sum += e->v[i].sect - pos;
+		sum += leaked_bytes(img, pos, e->v[i].sect);
 		pos = max_t(u64, pos, e->v[i].sect + e->v[i].nr);
 	}
-	return end > pos && end - pos >= least ? sum + end - pos : sum;
+	return sum + leaked_bytes(img, pos, end);
 }
 
 /*
@@ -157,7 +194,7 @@ static int count_leaks(struct findings *f, const struct image *img)
 	add_metadata(&e, img);
 	add_blocks(&e, img);
 	qsort(e.v, e.nr, sizeof(*e.v), compare_extents);
-	f->leaked = sum_gaps(&e, end, vhd_slot_stride(&img->layout)) << VHD_SECTOR_SHIFT;
+	f->leaked = sum_gaps(&e, img, end);
 	free(e.v);
 	return 0;
 }

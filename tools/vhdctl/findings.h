@@ -21,7 +21,7 @@ struct finding {
  * @total:	how many there were
  * @worst:	highest severity among them
  * @cut:	a block is cut by the end
- * @leaked:	bytes that nothing uses, in gaps that could hold a block
+ * @leaked:	stored bytes that nothing uses, in gaps that could hold a block
  */
 struct findings {
 	struct finding v[MAX_FINDINGS];
