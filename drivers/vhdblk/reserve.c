@@ -167,7 +167,8 @@ static int init_writable(struct vhd_alloc *a)
 		return ret;
 	a->end = l->f.size >> VHD_SECTOR_SHIFT;
 	a->stale_end = l->f.bdev ? ~0ULL : a->end;
-	a->next = vhd_layer_used_end(l);
+	/* The padding of the BAT to a page stays padding. */
+	a->next = max(vhd_layer_used_end(l), round_up(l->layout.meta_end, 8));
 	a->unused = l->layout.entries - l->allocated;
 	a->bat_dirty = kvcalloc(BITS_TO_LONGS(a->map->nr_blocks), sizeof(long), GFP_KERNEL);
 	return a->bat_dirty ? 0 : -ENOMEM;
