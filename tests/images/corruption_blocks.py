@@ -8,6 +8,14 @@ from corruption_kit import (BLOCK, ENTRIES, SURPLUS, Row, bad_block, cut_block, 
 from vhdspec import SECTOR, UNUSED
 
 PER_BLOCK = 1 + BLOCK // SECTOR         # sectors of one block and its bitmap
+PAGE = 4096
+
+
+def stored_bytes(raw, start, length):
+    """Bytes of a range that a sparse copy stores."""
+    first, end = start // PAGE * PAGE, start + length
+    return sum(min(page + PAGE, end) - max(page, start)
+               for page in range(first, end, PAGE) if any(raw[page:page + PAGE]))
 
 
 class Table:
@@ -27,6 +35,15 @@ class Table:
         row.core = block not in (1, 5, ENTRIES - 1, 61)
         self.rows.append(row.put(self.at + 4 * block, struct.pack(">I", value)))
         return row
+
+    def leaks_without(self, entry):
+        """Does the gap store more than two pages for each block that fits?"""
+        others = [other for other in self.entries.values() if other != entry]
+        bat_end = -(-(self.at + 4 * self.base.header.max_entries) // SECTOR)
+        start = max([bat_end] + [other + PER_BLOCK for other in others if other < entry])
+        end = min([self.base.end // SECTOR] + [other for other in others if other > entry])
+        stored = stored_bytes(self.base.raw, start * SECTOR, (end - start) * SECTOR)
+        return stored > ((end - start) // PER_BLOCK + 1) * 2 * PAGE
 
     def shared(self, block, value):
         """The other blocks whose sectors an entry reaches."""
@@ -86,9 +103,10 @@ def harmless(table):
     for index in (ENTRIES + SURPLUS, 1023):
         for value in (0, 0x55555555, table.entries[0]):
             table.add(index, value, legal(), "padding")
-    for block in table.entries:
+    for block, entry in table.entries.items():
         if block != table.last:
-            table.add(block, UNUSED, leak(), "the block is lost")
+            table.add(block, UNUSED, leak() if table.leaks_without(entry) else legal(),
+                      "the block is lost")
     room = 4 * PER_BLOCK // 8 * 8 * SECTOR
     row = table.add(60, table.base.end // SECTOR + 7, legal(), "a block of zeros", "zeros")
     row.grow(PER_BLOCK // 8 * 8 * SECTOR + 8192)
