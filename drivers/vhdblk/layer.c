@@ -289,16 +289,14 @@ static int scan_remember(struct bat_scan *s, u32 entry)
 
 /*
  * An entry behind the end of the disk: the size rule may hide blocks that other
- * programs see. They keep their place; what is no block there is nothing.
+ * programs see. They keep their place; what is no block there is nothing, and
+ * what shares a place with a block of the disk is no business of ours.
  */
-static int scan_surplus(struct vhd_layer *l, struct bat_scan *s, u32 block, u32 entry)
+static int scan_surplus(struct vhd_layer *l, u32 block, u32 entry)
 {
-	int ret;
-
 	if (vhd_bat_entry_check(&l->layout, entry))
 		return 0;
-	ret = scan_remember(s, entry);
-	return ret ?: vhd_layer_set_entry(l, block, entry);
+	return vhd_layer_set_entry(l, block, entry);
 }
 
 static int scan_entry(struct vhd_layer *l, struct bat_scan *s, u32 block, u32 entry)
@@ -307,7 +305,7 @@ static int scan_entry(struct vhd_layer *l, struct bat_scan *s, u32 block, u32 en
 	int ret;
 
 	if (block >= l->layout.entries)
-		return scan_surplus(l, s, block, entry);
+		return scan_surplus(l, block, entry);
 	if (fault && fault != VHD_FAULT_BLOCK_CUT) {
 		s->fault = s->fault ?: fault;
 		l->bad_entries++;

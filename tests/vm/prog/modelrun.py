@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 
@@ -157,6 +158,7 @@ class Chain:
 
     def run(self):
         """True if everybody agreed. What failed stays for whoever looks."""
+        start = time.monotonic()
         try:
             self.make()
             self.exercise()
@@ -169,7 +171,7 @@ class Chain:
             say(f"not ok - {self.label()}\n{traceback.format_exc()}")
             return False
         say(f"# {self.label()} layers {self.manifest['depth']} size {self.manifest['size']}"
-            f" {self.counts}")
+            f" {self.counts} {time.monotonic() - start:.1f} s")
         shutil.rmtree(self.folder)
         return True
 
