@@ -139,7 +139,9 @@ static int begin_block(struct vhd_alloc *a, u32 block, u64 *word, struct vhd_wai
 	ret = take_slot(a, entry, stale);
 	if (ret == -EAGAIN) {
 		list_add_tail(&w->list, &a->waiting);
-		kick(a);
+		/* A device cannot grow: there it waits for freed slots. */
+		if (!a->leaf->f.bdev)
+			kick(a);
 		return -EINPROGRESS;
 	}
 	if (!ret)
@@ -425,10 +427,14 @@ void vhd_alloc_commit_begin(struct vhd_alloc *a)
  * vhd_alloc_commit_end() - no entry on disk names the freed slots any more
  * @a: allocator, locked
  * @err: the commit failed: they may still be named
+ * @woken: gets the writes that wait for space, if a full host is why: slots that
+ *	cannot be committed as free are no space either
  */
-void vhd_alloc_commit_end(struct vhd_alloc *a, int err)
+void vhd_alloc_commit_end(struct vhd_alloc *a, int err, struct list_head *woken)
 {
 	lockdep_assert_held(&a->lock);
+	if (vhd_is_full(err))
+		list_splice_tail_init(&a->waiting, woken);
 	list_splice_tail_init(&a->clearing, err ? &a->freed : &a->cleared);
 }
 
@@ -475,7 +481,7 @@ static bool evict(struct vhd_alloc *a, u32 block)
 	/* Setting a bit takes a reference first, so none can appear from here on. */
 	if (!refcount_dec_if_one(&o->ref))
 		return false;
-	WRITE_ONCE(*word, VHD_WORD_UNRESOLVED);
+	vhd_map_evict(a->map, block, word);
 	vhd_owners_free(o);
 	return true;
 }

@@ -116,7 +116,7 @@ void vhd_alloc_evict(struct vhd_alloc *a);
 void vhd_alloc_make_dirty(struct vhd_alloc *a, u32 block);
 void vhd_alloc_committed(struct vhd_alloc *a, u32 block);
 void vhd_alloc_commit_begin(struct vhd_alloc *a);
-void vhd_alloc_commit_end(struct vhd_alloc *a, int err);
+void vhd_alloc_commit_end(struct vhd_alloc *a, int err, struct list_head *woken);
 void vhd_alloc_reclaim(struct vhd_alloc *a);
 
 #endif /* _VHD_ALLOC_H */

@@ -237,9 +237,16 @@ static bool sweep_done(struct vhd_commit *c)
 
 static void end_sweep(struct vhd_commit *c, int err)
 {
+	struct vhd_waiter *w, *n;
+	LIST_HEAD(woken);
+
 	mutex_lock(&c->alloc->lock);
-	vhd_alloc_commit_end(c->alloc, err);
+	vhd_alloc_commit_end(c->alloc, err, &woken);
 	mutex_unlock(&c->alloc->lock);
+	list_for_each_entry_safe(w, n, &woken, list) {
+		list_del_init(&w->list);
+		w->wake(w, -ENOSPC);
+	}
 }
 
 static void collect(struct vhd_commit *c)
@@ -342,9 +349,11 @@ static int commit_batch(struct vhd_commit *c)
 	return ret;
 }
 
+/* A freed slot waits for a commit that began after its entry had left the map. */
 static bool is_dirty(struct vhd_commit *c)
 {
-	return c->todo || !llist_empty(&c->dirty) || READ_ONCE(c->alloc->dirty_blocks);
+	return c->todo || !llist_empty(&c->dirty) || READ_ONCE(c->alloc->dirty_blocks) ||
+	       !list_empty_careful(&c->alloc->freed);
 }
 
 /*
@@ -389,8 +398,10 @@ static void serve(struct vhd_commit *c)
 		w->wake(w, ret);
 	}
 	vhd_io_touch(&c->alloc->leaf->f);
-	if (c->alloc->bat_dirty)
-		vhd_alloc_reclaim(c->alloc);
+	if (!c->alloc->bat_dirty)
+		return;
+	vhd_alloc_reclaim(c->alloc);
+	vhd_alloc_evict(c->alloc);
 }
 
 static bool has_work(struct vhd_commit *c)

@@ -21,7 +21,7 @@ static void note_error(struct vhd_exec *x, long ret)
 {
 	int err = ret < 0 ? ret : -ENOSPC;
 
-	if (!x->error || x->error == -ENOSPC || x->error == -EDQUOT)
+	if (!x->error || x->error == -ENOSPC || x->error == -EDQUOT || x->error == -EFBIG)
 		x->error = err;
 }
 

@@ -166,6 +166,13 @@ void vhd_file_close(struct vhd_file *f)
 	memset(f, 0, sizeof(*f));
 }
 
+/* Without writing to a shared cache line each time. */
+static void note_write(struct vhd_file *f)
+{
+	if (!READ_ONCE(f->modified))
+		WRITE_ONCE(f->modified, true);
+}
+
 static void io_put(struct vhd_io *io)
 {
 	if (atomic_dec_and_test(&io->ref))
@@ -184,6 +191,9 @@ static void io_complete(struct kiocb *iocb, long ret)
 
 	if (io->write && io_freezes(io))
 		kiocb_end_write(iocb);
+	/* Again: the times may have been set since the write began. */
+	if (io->write)
+		note_write(io->f);
 	io->ret = ret;
 	io_put(io);
 }
@@ -207,13 +217,6 @@ static int io_start_write(struct vhd_io *io)
 	/* As kiocb_start_write() does: another task will end the write. */
 	__sb_writers_release(file_inode(iocb->ki_filp)->i_sb, SB_FREEZE_WRITE);
 	return 0;
-}
-
-/* Without writing to a shared cache line each time. */
-static void note_write(struct vhd_file *f)
-{
-	if (!READ_ONCE(f->modified))
-		WRITE_ONCE(f->modified, true);
 }
 
 /**
@@ -244,6 +247,7 @@ void vhd_io_submit(struct vhd_file *f, struct vhd_io *io, struct iov_iter *iter,
 			 (flags & VHD_IO_NOWAIT ? IOCB_NOWAIT : 0) |
 			 (flags & VHD_IO_DSYNC ? IOCB_DSYNC : 0);
 	atomic_set(&io->ref, 2);
+	io->f = f;
 	if (io->write) {
 		note_write(f);
 		ret = io_start_write(io);

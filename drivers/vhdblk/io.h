@@ -46,6 +46,7 @@ struct vhd_file {
  */
 struct vhd_io {
 	struct kiocb iocb;
+	struct vhd_file *f;
 	atomic_t ref;
 	bool write;
 	long ret;

@@ -294,7 +294,9 @@ static int scan_remember(struct bat_scan *s, u32 entry)
  */
 static int scan_surplus(struct vhd_layer *l, u32 block, u32 entry)
 {
-	if (vhd_bat_entry_check(&l->layout, entry))
+	enum vhd_fault fault = vhd_bat_entry_check(&l->layout, entry);
+
+	if (fault && fault != VHD_FAULT_BLOCK_CUT)
 		return 0;
 	return vhd_layer_set_entry(l, block, entry);
 }

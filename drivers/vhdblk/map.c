@@ -133,6 +133,7 @@ int vhd_map_init(struct vhd_map *m, struct vhd_chain *c)
 
 	memset(m, 0, sizeof(*m));
 	m->chain = c;
+	spin_lock_init(&m->lock);
 	if (leaf->layout.type == VHD_TYPE_FIXED)
 		return 0;
 	m->nr_blocks = leaf->layout.entries;
@@ -192,37 +193,73 @@ static u64 collapse(struct vhd_owners *o, u32 leaf_id)
 	return vhd_word_full(o->run[0].layer, o->run[0].sect);
 }
 
+static u32 *evict_count(struct vhd_map *m, u32 block)
+{
+	return &m->evicted[block % VHD_MAP_EVICT_COUNTS];
+}
+
+/* Return: false if somebody else was first, or the outcome may be out of date. */
+static bool install(struct vhd_map *m, u32 block, u64 *slot, u64 new, u32 seen)
+{
+	bool won;
+	u64 word;
+
+	spin_lock(&m->lock);
+	word = READ_ONCE(*slot);
+	won = vhd_word_unresolved(word) && *evict_count(m, block) == seen;
+	if (won)
+		WRITE_ONCE(*slot, new | (word & VHD_WORD_FLAGS & ~VHD_WORD_OWNERS));
+	spin_unlock(&m->lock);
+	return won;
+}
+
 /**
  * vhd_map_resolve() - look up the owners of a block
  * @m: the map
  * @block: of the leaf
  *
  * Two threads may resolve one block at once; the first to finish wins, and what
- * it installed may have been written to since, so the other drops its own.
+ * it installed may have been written to since, so the other drops its own. That
+ * holds even if the winner's has been evicted again by then.
  *
  * Context: sleeps.
- * Return: 0, -EIO, -ENOMEM.
+ * Return: 0 (look at the map again), -EIO, -ENOMEM.
  */
 int vhd_map_resolve(struct vhd_map *m, u32 block)
 {
-	u64 *slot = vhd_map_slot(m, block), word, new;
+	u64 *slot = vhd_map_slot(m, block), new;
 	struct vhd_owners *o;
+	u32 seen;
 
 	if (!slot)
 		return -ENOMEM;
+	spin_lock(&m->lock);
+	seen = *evict_count(m, block);
+	spin_unlock(&m->lock);
 	o = vhd_owners_resolve(m->chain, block, &m->owners_bytes);
 	if (IS_ERR(o))
 		return PTR_ERR(o);
 	atomic64_inc(&m->resolves);
 	new = collapse(o, vhd_chain_leaf(m->chain)->id);
-	do {
-		word = READ_ONCE(*slot);
-		if (!vhd_word_unresolved(word))
-			break;
-	} while (cmpxchg(slot, word, new | (word & VHD_WORD_FLAGS & ~VHD_WORD_OWNERS)) != word);
-	if (!vhd_word_unresolved(word) || !(new & VHD_WORD_OWNERS))
+	if (!install(m, block, slot, new, seen) || !(new & VHD_WORD_OWNERS))
 		vhd_owners_put(o);
 	return 0;
+}
+
+/**
+ * vhd_map_evict() - forget the owners of a block
+ * @m: the map
+ * @block: of the leaf
+ * @word: its word, whose descriptor nobody else holds
+ *
+ * Context: under the allocator's lock.
+ */
+void vhd_map_evict(struct vhd_map *m, u32 block, u64 *word)
+{
+	spin_lock(&m->lock);
+	++*evict_count(m, block);
+	WRITE_ONCE(*word, VHD_WORD_UNRESOLVED);
+	spin_unlock(&m->lock);
 }
 
 static void place_in_fixed(struct vhd_map *m, u64 sector, u32 nr, struct vhd_place *e)

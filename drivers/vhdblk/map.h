@@ -14,7 +14,7 @@
  *
  * The flags stand beside the owner and do not change what a reader sees. Words
  * change under the allocator's lock, except from "not looked up yet" to the
- * outcome, which is a cmpxchg.
+ * outcome, which is done under the map's.
  */
 #define VHD_WORD_OWNERS		BIT_ULL(0)
 #define VHD_WORD_UNCOMMITTED	BIT_ULL(1)
@@ -27,6 +27,13 @@
 #define VHD_MAP_PAGE_SHIFT	9
 #define VHD_MAP_PAGE_WORDS	512u	/* 1 << VHD_MAP_PAGE_SHIFT */
 
+/* Descriptors of one device: from here on the clean ones are dropped. */
+#define VHD_MAP_OWNERS_MAX	(64ll << 20)
+/* Classes of blocks, by the low bits of their number. */
+#define VHD_MAP_EVICT_COUNTS	64u
+/* Words that one search looks at. */
+#define VHD_MAP_EVICT_SCAN	4096u
+
 /**
  * struct vhd_map - virtual block to owner
  * @chain:	whose
@@ -37,6 +44,10 @@
  * @bytes:	memory of the words
  * @owners_bytes: memory of the descriptors
  * @hand:	where the search for descriptors to drop goes on
+ * @lock:	makes going to "not looked up yet" and from there one step with
+ *		@evicted; innermost
+ * @evicted:	how often a block of this class was: whoever looked up its owners
+ *		meanwhile may have seen them as they were before a write
  */
 struct vhd_map {
 	struct vhd_chain *chain;
@@ -47,12 +58,9 @@ struct vhd_map {
 	atomic64_t bytes;
 	atomic64_t owners_bytes;
 	u32 hand;
+	spinlock_t lock;	/* see above */
+	u32 evicted[VHD_MAP_EVICT_COUNTS];
 };
-
-/* Descriptors of one device: from here on the clean ones are dropped. */
-#define VHD_MAP_OWNERS_MAX	(64ll << 20)
-/* Words that one search looks at. */
-#define VHD_MAP_EVICT_SCAN	4096u
 
 enum vhd_lookup {
 	VHD_LOOKUP_OK,
@@ -85,6 +93,7 @@ int vhd_map_init(struct vhd_map *m, struct vhd_chain *c);
 void vhd_map_exit(struct vhd_map *m);
 u64 *vhd_map_slot(struct vhd_map *m, u32 block);
 int vhd_map_resolve(struct vhd_map *m, u32 block);
+void vhd_map_evict(struct vhd_map *m, u32 block, u64 *word);
 enum vhd_lookup vhd_map_read(struct vhd_map *m, u64 sector, u32 nr, struct vhd_place *e);
 enum vhd_lookup vhd_map_write(struct vhd_map *m, u64 sector, u32 nr, struct vhd_place *e);
 

@@ -15,6 +15,7 @@
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/slab.h>
+#include <linux/wait.h>
 
 #include "io.h"
 #include "registry.h"
@@ -38,6 +39,9 @@ struct vhd_disk {
 /* Protects both lists and what is counted in them; nothing is taken inside. */
 static DEFINE_MUTEX(registry_lock);
 static LIST_HEAD(claims);
+/* Goes on whenever a claim is no longer busy; @registry_wait is woken then. */
+static unsigned int registry_seq;
+static DECLARE_WAIT_QUEUE_HEAD(registry_wait);
 static LIST_HEAD(disks);
 
 static struct inode *real_inode(struct vhd_file *f)
@@ -86,8 +90,12 @@ static void release_outside(struct vhd_claim *c, bool write)
 	vhd_fput(c->denied);
 }
 
-/* Count ourselves in, or put a new claim on the list that nobody can join yet. */
-static struct vhd_claim *join_or_add(struct vhd_file *f, bool write, struct vhd_claim *new)
+/*
+ * Count ourselves in, or put a new claim on the list that nobody can join yet.
+ * -EAGAIN: wait until @seq has passed.
+ */
+static struct vhd_claim *join_or_add(struct vhd_file *f, bool write, struct vhd_claim *new,
+				     unsigned int *seq)
 {
 	struct vhd_claim *c;
 
@@ -98,8 +106,11 @@ static struct vhd_claim *join_or_add(struct vhd_file *f, bool write, struct vhd_
 		new->busy = true;
 		list_add(&new->list, &claims);
 		c = new;
-	} else if (write || c->writer || c->busy) {
+	} else if (write || c->writer) {
 		c = ERR_PTR(-EBUSY);
+	} else if (c->busy) {
+		*seq = registry_seq;
+		c = ERR_PTR(-EAGAIN);
 	}
 	if (!IS_ERR(c)) {
 		c->writer = write;
@@ -113,7 +124,9 @@ static void forget(struct vhd_claim *c)
 {
 	mutex_lock(&registry_lock);
 	list_del(&c->list);
+	registry_seq++;
 	mutex_unlock(&registry_lock);
+	wake_up_all(&registry_wait);
 	kfree(c);
 }
 
@@ -131,11 +144,13 @@ static void forget(struct vhd_claim *c)
 struct vhd_claim *vhd_claim_get(struct vhd_file *f, bool write)
 {
 	struct vhd_claim *new = kzalloc(sizeof(*new), GFP_KERNEL), *c;
+	unsigned int seq;
 	int ret;
 
 	if (!new)
 		return ERR_PTR(-ENOMEM);
-	c = join_or_add(f, write, new);
+	while ((c = join_or_add(f, write, new, &seq)) == ERR_PTR(-EAGAIN))
+		wait_event(registry_wait, READ_ONCE(registry_seq) != seq);
 	if (c != new) {
 		kfree(new);
 		return c;
@@ -147,7 +162,9 @@ struct vhd_claim *vhd_claim_get(struct vhd_file *f, bool write)
 	}
 	mutex_lock(&registry_lock);
 	c->busy = false;
+	registry_seq++;
 	mutex_unlock(&registry_lock);
+	wake_up_all(&registry_wait);
 	return c;
 }
 

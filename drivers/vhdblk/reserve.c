@@ -83,7 +83,8 @@ static bool still_needed(struct vhd_alloc *a)
 	bool needed;
 
 	mutex_lock(&a->lock);
-	needed = !a->failed && (!list_empty(&a->waiting) || !a->no_space);
+	needed = !a->failed && !a->leaf->f.bdev &&
+		 (!list_empty(&a->waiting) || !a->no_space);
 	mutex_unlock(&a->lock);
 	return needed;
 }
