@@ -16,8 +16,8 @@ mkdir -p "$log"
 # beside kill and debug, backports beside latest. A group is stopped and fails at
 # CHECK_SLACK times its share.
 declare -A share=(
-	[setup]=20 [style]=2 [host]=1 [fuzz]=1 [oldstable]=12 [kill]=6
-	[debug]=6 [backports]=4 [latest]=4 [soak]=240
+	[setup]=20 [style]=2 [host]=1 [fuzz]=1 [oldstable]=14 [kill]=9
+	[debug]=12 [backports]=5 [latest]=5 [soak]=240
 )
 slack=${CHECK_SLACK:-2}
 
