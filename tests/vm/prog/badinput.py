@@ -52,12 +52,21 @@ class Kernel:
 class Table:
     """The rows, and what went wrong with them."""
 
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, folder, work):
+        self.folder, self.work = folder, work or folder
         with open(os.path.join(folder, "table.json"), encoding="utf-8") as file:
             self.rows = json.load(file)
+        if work:
+            for name in {name for row in self.rows for name in row["layers"][1:]}:
+                shutil.copy2(os.path.join(folder, name), work)
         self.bad = 0
         self.checks = 0
+
+    def fresh(self, row):
+        """The row's file as it was made, where it may be attached."""
+        if self.work != self.folder:
+            shutil.copy2(os.path.join(self.folder, row["file"]), self.work)
+        return os.path.join(self.work, row["file"])
 
     def expect(self, row, what, got, wanted, more=""):
         """One answer; any member of `wanted` will do."""
@@ -113,16 +122,12 @@ def check_disk(table, row, disk):
 
 
 def kernel_row(table, row, kernel):
-    """Both ways of attaching, by descriptors. A writer may repair: it gets a copy."""
+    """Both ways of attaching, by descriptors."""
+    layers = [table.fresh(row), *(os.path.join(table.work, name) for name in row["layers"][1:])]
     for how, flags in (("kernel_ro", "rn"), ("kernel_rw", "n")):
-        layers = [os.path.join(table.folder, name) for name in row["layers"]]
-        if how == "kernel_rw":
-            layers[0] = shutil.copy(layers[0], layers[0] + ".copy")
         error, fault, _, index, text = kernel.attach(flags, layers)
         answer = fault if error and fault != "ok" else "ok" if not error else f"errno {-error}"
         table.expect(row, how, answer, row[how], text)
-        if how == "kernel_rw":
-            os.unlink(layers[0])
         if not error:
             disk = Disk(index, row["block_size"], how == "kernel_ro")
             kernel.detach(index)
@@ -151,7 +156,7 @@ def attach_vhdctl(table, row, how, path, *options):
 
 def host_row(table, row):
     """What needs no kernel."""
-    path = os.path.join(table.folder, row["file"])
+    path = table.fresh(row)
     code, text = vhdctl("check", "--json", path)
     table.expect(row, "check", code, row["check"]["exit"], text)
     wanted = row["check"]["faults"]
@@ -168,7 +173,7 @@ def host_row(table, row):
 
 def attach_row(table, row, also_good):
     """Refusals always; successes, which take two programs and a disk, if asked to."""
-    path = os.path.join(table.folder, row["file"])
+    path = table.fresh(row)
     if also_good or 0 not in row["attach_ro"]:
         attach_vhdctl(table, row, "attach_ro", path, "-r")
     if also_good or 0 not in row["attach_rw"]:
@@ -184,7 +189,9 @@ def parse_args():
     parser.add_argument("--good-every", type=int, default=1,
                         help="attach each Nth row by vhdctl even if that must succeed")
     parser.add_argument("--jobs", type=int, default=4)
-    parser.add_argument("dir")
+    parser.add_argument("--kernel-only", action="store_true", help="nothing by vhdctl")
+    parser.add_argument("dir", help="made by corruptions.py; only read if there is a WORK")
+    parser.add_argument("work", nargs="?", help="where files are attached")
     return parser.parse_args()
 
 
@@ -214,13 +221,14 @@ def in_vm(table, rows, args):
         list(pool.map(by_kernel, rows))
         print(f"# {len(rows)} images, {table.checks} answers of the kernel, {table.bad} wrong, "
               f"{time.monotonic() - start:.0f} s", flush=True)
-        list(pool.map(by_vhdctl, enumerate(rows)))
+        if not args.kernel_only:
+            list(pool.map(by_vhdctl, enumerate(rows)))
 
 
 def main():
     """Exit code 0 if every answer was right."""
     args = parse_args()
-    table = Table(args.dir)
+    table = Table(args.dir, args.work)
     rows = [row for row in table.rows if row["core"] or args.all][::args.every]
     if args.host:
         on_host(table, rows, args.jobs)
