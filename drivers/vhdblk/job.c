@@ -70,9 +70,10 @@ static void job_work(struct work_struct *work)
 	else
 		run_detach(job);
 	drop_files(job);
-	job_done(job);
+	/* Whoever is told that it has ended finds that it has. */
 	mutex_lock(&jobs_lock);
 	job->done = true;
+	job_done(job);
 	forget_old();
 	mutex_unlock(&jobs_lock);
 	/* vhdblk_job_exit() waits for the rest of this function. */

@@ -8,6 +8,7 @@ The kernel gets descriptors that nobody has looked at; vhdctl gets the files.
 import argparse
 import hashlib
 import json
+import mmap
 import os
 import shutil
 import subprocess
@@ -85,16 +86,26 @@ class Disk:
 
     def __init__(self, index, step, look):
         self.step, self.block, self.bad = step, {}, []
-        fd = os.open(f"/dev/vhd{index}", os.O_RDONLY)
+        # Directly: a folio of the page cache may span blocks, and fails as one.
+        fd = os.open(f"/dev/vhd{index}", os.O_RDONLY | os.O_DIRECT)
         try:
             self.size = os.lseek(fd, 0, os.SEEK_END)
             for at in range(0, min(self.size, READ_AT_MOST) if look else 0, step):
-                try:
-                    self.block[at] = os.pread(fd, min(step, self.size - at), at)
-                except OSError:
-                    self.bad.append(at // step)
+                self.read(fd, at)
         finally:
             os.close(fd)
+
+    def read(self, fd, at):
+        """One block."""
+        with mmap.mmap(-1, self.step) as memory:
+            view = memoryview(memory)[:min(self.step, self.size - at)]
+            try:
+                got = os.preadv(fd, [view], at)
+                self.block[at] = bytes(view[:got])
+            except OSError:
+                self.bad.append(at // self.step)
+            finally:
+                view.release()
 
     def sha256(self, start, end):
         """Hash of whole blocks, or None where one cannot be read."""
