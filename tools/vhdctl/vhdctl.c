@@ -8,7 +8,7 @@
 #include "vhdctl.h"
 
 #ifndef VHDCTL_VERSION
-#define VHDCTL_VERSION "0.1"
+#define VHDCTL_VERSION "0.1.0"
 #endif
 
 static const struct command commands[] = {
