@@ -8,6 +8,7 @@
  * struct vhdblk_cmd - the driver's part of a request
  * @node:	link to the thread of the hardware queue
  * @work:	on the slow workqueue
+ * @slow:	link of the list of those that no worker has begun yet
  * @waiter:	parked: for space, for a block, or for a commit
  * @q:		queue
  * @io:		the part that is being read or written
@@ -22,6 +23,7 @@
 struct vhdblk_cmd {
 	struct llist_node node;
 	struct work_struct work;
+	struct list_head slow;
 	struct vhd_waiter waiter;
 	struct vhdblk_queue *q;
 	struct vhd_io io;
@@ -36,6 +38,19 @@ struct vhdblk_cmd {
 	struct bio_vec inline_vecs[VHDBLK_INLINE_SEGMENTS];
 };
 
+static inline struct request *vhdblk_cmd_rq(const struct vhdblk_cmd *cmd)
+{
+	return blk_mq_rq_from_pdu((void *)cmd);
+}
+
+void vhdblk_cmd_start(struct vhdblk_cmd *cmd, struct vhdblk_queue *q, struct request *rq);
+bool vhdblk_cmd_hole(struct vhdblk_cmd *cmd);
+bool vhdblk_cmd_fast(struct vhdblk_cmd *cmd);
+void vhdblk_cmd_slow(struct vhdblk_cmd *cmd);
+void vhdblk_cmd_flush(struct vhdblk_cmd *cmd);
+void vhdblk_cmd_rw(struct vhdblk_cmd *cmd);
+void vhdblk_cmd_end(struct vhdblk_cmd *cmd, int err);
+void vhdblk_cmd_drop(struct vhdblk_cmd *cmd);
 void vhdblk_cmd_finish(struct vhdblk_cmd *cmd, int err);
 int vhdblk_cmd_allocator(struct vhdblk_cmd *cmd,
 			 int (*fn)(struct vhd_alloc *a, u32 block, struct vhd_waiter *w),

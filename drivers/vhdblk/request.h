@@ -4,6 +4,7 @@
 
 #include <linux/blk-mq.h>
 #include <linux/mempool.h>
+#include <linux/timer.h>
 
 #include "commit.h"
 
@@ -27,6 +28,27 @@ struct vhdblk_hctx {
 } ____cacheline_aligned_in_smp;
 
 /**
+ * struct vhdblk_slow - where requests go that may block
+ * @wq:		a work item for each
+ * @rescuer:	serves what no worker has begun for a while
+ * @lock:	protects @waiting; taken from completions, so irq-safe; the
+ *		workqueue's locks are inside
+ * @waiting:	commands that no worker has begun
+ * @timer:	runs while there are any
+ * @late:	tells @rescuer to look
+ * @rescued:	how many it served
+ */
+struct vhdblk_slow {
+	struct workqueue_struct *wq;
+	struct task_struct *rescuer;
+	spinlock_t lock;	/* see above */
+	struct list_head waiting;
+	struct timer_list timer;
+	bool late;
+	atomic64_t rescued;
+};
+
+/**
  * struct vhdblk_queue - what serving a request takes
  * @chain, @map, @alloc, @commit: the layers below, from the bottom up
  * @slow:	for requests that may block
@@ -41,7 +63,7 @@ struct vhdblk_queue {
 	struct vhd_map map;
 	struct vhd_alloc alloc;
 	struct vhd_commit commit;
-	struct workqueue_struct *slow;
+	struct vhdblk_slow slow;
 	mempool_t vecs;
 	struct vhdblk_hctx *hctx;
 	unsigned int nr_hctx;

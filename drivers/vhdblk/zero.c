@@ -15,12 +15,12 @@
 
 static bool is_discard(struct vhdblk_cmd *cmd)
 {
-	return req_op(blk_mq_rq_from_pdu(cmd)) == REQ_OP_DISCARD;
+	return req_op(vhdblk_cmd_rq(cmd)) == REQ_OP_DISCARD;
 }
 
 static bool may_unmap(struct vhdblk_cmd *cmd)
 {
-	return !(blk_mq_rq_from_pdu(cmd)->cmd_flags & REQ_NOUNMAP);
+	return !(vhdblk_cmd_rq(cmd)->cmd_flags & REQ_NOUNMAP);
 }
 
 static void advance(struct vhdblk_cmd *cmd, u32 sects)
@@ -94,7 +94,7 @@ static int take_over(struct vhdblk_cmd *cmd, u32 sects)
 		return vhdblk_cmd_prepare(cmd, what);
 	sects = e->sects;
 	ret = zero_file(cmd, e->sect, sects);
-	cmd->commit |= !ret && (blk_mq_rq_from_pdu(cmd)->cmd_flags & REQ_FUA);
+	cmd->commit |= !ret && (vhdblk_cmd_rq(cmd)->cmd_flags & REQ_FUA);
 	vhdblk_cmd_wrote(cmd, e, ret ? 0 : sects);
 	if (!ret)
 		advance(cmd, sects);
@@ -145,7 +145,7 @@ void vhdblk_zero(struct vhdblk_cmd *cmd)
 {
 	int ret = 0;
 
-	if (blk_mq_rq_from_pdu(cmd)->cmd_flags & REQ_FUA)
+	if (vhdblk_cmd_rq(cmd)->cmd_flags & REQ_FUA)
 		cmd->commit = true;
 	while (cmd->left && !ret) {
 		ret = zero_next(cmd);
