@@ -181,6 +181,9 @@ static int create_tags(struct vhdblk_device *dev)
 	set->numa_node = NUMA_NO_NODE;
 	set->cmd_size = vhdblk_cmd_size();
 	set->flags = BLK_MQ_F_SHOULD_MERGE | BLK_MQ_F_STACKING | BLK_MQ_F_NO_SCHED_BY_DEFAULT;
+	/* What the file below does inline may sleep. */
+	if (dev->q.submit_inline)
+		set->flags |= BLK_MQ_F_BLOCKING;
 	set->driver_data = &dev->q;
 	ret = blk_mq_alloc_tag_set(set);
 	dev->tags = !ret;
@@ -232,6 +235,7 @@ static int device_start(struct vhdblk_device *dev, const struct vhdblk_params *p
 		return ret;
 	}
 	q->writable = !p->read_only;
+	q->submit_inline = p->submit_inline;
 	q->report = report_error;
 	q->alloc.notify = report_space;
 	q->alloc.hurry = hurry_commit;

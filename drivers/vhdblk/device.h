@@ -17,6 +17,7 @@ struct vhdblk_params {
 	bool autoclear;
 	bool no_partscan;
 	bool buffered;
+	bool submit_inline;
 	enum vhd_size_rule size_rule;
 	u32 depth;
 	struct vhd_layer_spec *layer;

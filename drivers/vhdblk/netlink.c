@@ -104,6 +104,7 @@ static int get_params(struct genl_info *info, struct vhdblk_params *p)
 	p->autoclear = flags & VHDBLK_ATTACH_AUTOCLEAR;
 	p->no_partscan = flags & VHDBLK_ATTACH_NO_PARTSCAN;
 	p->buffered = flags & VHDBLK_ATTACH_BUFFERED;
+	p->submit_inline = flags & VHDBLK_ATTACH_INLINE;
 	p->size_rule = get_u32(info, VHDBLK_A_SIZE_RULE);
 	return get_layers(info, p);
 }
@@ -277,7 +278,9 @@ static int put_counters(struct sk_buff *skb, struct vhdblk_device *dev)
 	      put_counter(skb, VHDBLK_A_COUNTERS_EXTENSIONS,
 			  atomic64_read(&q->alloc.extensions)) ?:
 	      put_counter(skb, VHDBLK_A_COUNTERS_IO_ERRORS, atomic64_read(&q->errors)) ?:
-	      put_counter(skb, VHDBLK_A_COUNTERS_MAP_BYTES, vhdblk_device_memory(dev));
+	      put_counter(skb, VHDBLK_A_COUNTERS_MAP_BYTES, vhdblk_device_memory(dev)) ?:
+	      put_counter(skb, VHDBLK_A_COUNTERS_INLINE, atomic64_read(&q->inlined)) ?:
+	      put_counter(skb, VHDBLK_A_COUNTERS_RESCUED, atomic64_read(&q->slow.rescued));
 	nla_nest_end(skb, nest);
 	return ret;
 }
@@ -288,7 +291,8 @@ static u32 device_flags(struct vhdblk_device *dev)
 	       (dev->autoclear ? VHDBLK_DEVICE_AUTOCLEAR : 0) |
 	       (dev->lazy || dev->state == VHDBLK_DETACHING ? VHDBLK_DEVICE_DETACHING : 0) |
 	       (dev->q.alloc.failed ? VHDBLK_DEVICE_FAILED : 0) |
-	       (dev->q.alloc.no_space ? VHDBLK_DEVICE_NO_SPACE : 0);
+	       (dev->q.alloc.no_space ? VHDBLK_DEVICE_NO_SPACE : 0) |
+	       (dev->q.submit_inline ? VHDBLK_DEVICE_INLINE : 0);
 }
 
 static int put_dev_head(struct sk_buff *skb, struct vhdblk_device *dev)

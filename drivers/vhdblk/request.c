@@ -15,6 +15,9 @@
  *    a block that somebody else is allocating leaves the thread and is queued
  *    again when it is there.
  *
+ * A device that was attached for inline submission serves what it can in
+ * vhdblk_queue_rq(), see inline.c; nothing else here may block there.
+ *
  * REQ_NOWAIT asks not to be blocked in the submission, and nothing here blocks
  * there; what our own threads find out about blocking is no answer to it.
  */
@@ -22,6 +25,7 @@
 #include <linux/kthread.h>
 #include <linux/slab.h>
 
+#include "inline.h"
 #include "scope.h"
 #include "slow.h"
 
@@ -91,8 +95,14 @@ static void vhdblk_commit_rqs(struct blk_mq_hw_ctx *hctx)
 
 static void dispatch_rw(struct vhdblk_cmd *cmd, struct vhdblk_hctx *h)
 {
+	struct vhdblk_queue *q = cmd->q;
+
 	if (req_op(vhdblk_cmd_rq(cmd)) == REQ_OP_READ && vhdblk_cmd_hole(cmd))
 		return;
+	if (q->submit_inline && vhdblk_inline(cmd)) {
+		atomic64_inc(&q->inlined);
+		return;
+	}
 	llist_add(&cmd->node, &h->fast);
 }
 

@@ -55,6 +55,7 @@ struct vhdblk_slow {
  * @vecs:	segment arrays of merged requests
  * @hctx:	@nr_hctx of them
  * @writable:	writes are allowed
+ * @submit_inline: requests may be served by whoever submits them
  * @dead:	forced detach: fail everything
  * @report:	tells of a request that failed
  */
@@ -68,9 +69,11 @@ struct vhdblk_queue {
 	struct vhdblk_hctx *hctx;
 	unsigned int nr_hctx;
 	bool writable;
+	bool submit_inline;
 	bool dead;
 	void (*report)(struct vhdblk_queue *q, int err);
 	atomic64_t slow_served;
+	atomic64_t inlined;
 	atomic64_t holes;
 	atomic64_t flushes;
 	atomic64_t errors;

@@ -104,7 +104,7 @@ static ssize_t counters_show(struct device *d, struct device_attribute *attr, ch
 	return sysfs_emit(buf,
 			  "fast %llu\nslow %llu\nholes %llu\nallocations %llu\nfrees %llu\n"
 			  "resolves %llu\ncommits %llu\nflushes %llu\nfsyncs %llu\n"
-			  "extensions %llu\nio_errors %llu\n",
+			  "extensions %llu\nio_errors %llu\ninline %llu\nrescued %llu\n",
 			  vhdblk_device_fast(dev),
 			  (u64)atomic64_read(&q->slow_served), (u64)atomic64_read(&q->holes),
 			  (u64)atomic64_read(&q->alloc.allocations),
@@ -115,7 +115,9 @@ static ssize_t counters_show(struct device *d, struct device_attribute *attr, ch
 			  (u64)atomic64_read(&q->commit.exec.fsyncs) +
 			  (u64)atomic64_read(&q->alloc.exec.fsyncs),
 			  (u64)atomic64_read(&q->alloc.extensions),
-			  (u64)atomic64_read(&q->errors));
+			  (u64)atomic64_read(&q->errors),
+			  (u64)atomic64_read(&q->inlined),
+			  (u64)atomic64_read(&q->slow.rescued));
 }
 static DEVICE_ATTR_RO(counters);
 

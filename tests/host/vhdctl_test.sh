@@ -185,7 +185,7 @@ test_usage()
 	v "bad depth" 1 "does not take '256'" info --max-depth 256 x
 	v "bad rule" 1 "does not take 'big'" info --size big x
 	v "bad cache" 1 "does not take 'big'" attach --cache big x
-	v "inline" 7 'not supported' attach --submit inline x
+	v "a mode of submission that is none" 1 'sideways' attach --submit sideways x
 	v "detach nothing" 1 'name devices or files' detach
 	v "detach both" 1 'name devices or files' detach --all x
 	v "detach lazy and force" 1 'exclude each other' detach --lazy --force x

@@ -51,7 +51,8 @@ static u32 attach_flags(const struct options *o, bool write)
 	       (o->ignore_id_mismatch ? VHDBLK_ATTACH_IGNORE_ID_MISMATCH : 0) |
 	       (o->autoclear ? VHDBLK_ATTACH_AUTOCLEAR : 0) |
 	       (o->no_partscan ? VHDBLK_ATTACH_NO_PARTSCAN : 0) |
-	       (o->buffered ? VHDBLK_ATTACH_BUFFERED : 0);
+	       (o->buffered ? VHDBLK_ATTACH_BUFFERED : 0) |
+	       (o->submit_inline ? VHDBLK_ATTACH_INLINE : 0);
 }
 
 static int send_chain(struct nl *nl, const struct chain *c, const struct options *o, bool write,

@@ -193,6 +193,8 @@ const char *counter_name(unsigned int attr)
 		[VHDBLK_A_COUNTERS_FSYNCS] = "fsyncs",
 		[VHDBLK_A_COUNTERS_EXTENSIONS] = "extensions",
 		[VHDBLK_A_COUNTERS_IO_ERRORS] = "io_errors",
+		[VHDBLK_A_COUNTERS_INLINE] = "inline",
+		[VHDBLK_A_COUNTERS_RESCUED] = "rescued",
 		[VHDBLK_A_COUNTERS_MAP_BYTES] = "map_bytes",
 	};
 

@@ -37,7 +37,7 @@ static const struct option_desc descs[OPT_NR] = {
 	[OPT_AUTOCLEAR] = { 0, "autoclear", NULL,
 		"detach at the last close after the first exclusive open" },
 	[OPT_NO_PARTSCAN] = { 0, "no-partscan", NULL, "do not look for partitions" },
-	[OPT_SUBMIT] = { 0, "submit", "MODE", "auto (default) or queued" },
+	[OPT_SUBMIT] = { 0, "submit", "MODE", "auto (default), queued or inline" },
 	[OPT_LAZY] = { 0, "lazy", NULL, "detach when the last user closes the device" },
 	[OPT_FORCE] = { 0, "force", NULL, "fail pending I/O and detach a device in use" },
 	[OPT_ALL] = { 0, "all", NULL, "all devices" },
@@ -168,13 +168,10 @@ static bool set_cache(struct options *o, const char *value)
 	return o->buffered || !strcmp(value, "direct") || bad_value(OPT_CACHE, value);
 }
 
-static bool set_submit(const char *value)
+static bool set_submit(struct options *o, const char *value)
 {
-	if (!strcmp(value, "inline")) {
-		msg_error("--submit inline is not supported by this version");
-		exit(VHDCTL_UNSUPPORTED);
-	}
-	return !strcmp(value, "auto") || !strcmp(value, "queued") ||
+	o->submit_inline = !strcmp(value, "inline");
+	return o->submit_inline || !strcmp(value, "auto") || !strcmp(value, "queued") ||
 	       bad_value(OPT_SUBMIT, value);
 }
 
@@ -262,7 +259,7 @@ static bool set_value(struct options *o, int id, const char *value)
 	case OPT_CACHE:
 		return set_cache(o, value);
 	case OPT_SUBMIT:
-		return set_submit(value);
+		return set_submit(o, value);
 	case OPT_NAME:
 		o->name = value;
 		return strlen(value) < 64 || bad_value(id, value);

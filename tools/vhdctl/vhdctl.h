@@ -58,6 +58,7 @@ struct options {
 	/* about single commands */
 	bool read_only;
 	bool buffered;
+	bool submit_inline;
 	bool autoclear;
 	bool no_partscan;
 	bool lazy;

@@ -19,6 +19,8 @@
  * @VHDBLK_ATTACH_NO_PARTSCAN: Do not look for partitions.
  * @VHDBLK_ATTACH_BUFFERED: Use the page cache of the files instead of direct
  *   I/O.
+ * @VHDBLK_ATTACH_INLINE: Serve requests in whoever submits them, where that is
+ *   safe. Experimental.
  */
 enum vhdblk_attach_flag {
 	VHDBLK_ATTACH_READ_ONLY = 1,
@@ -26,6 +28,7 @@ enum vhdblk_attach_flag {
 	VHDBLK_ATTACH_AUTOCLEAR = 4,
 	VHDBLK_ATTACH_NO_PARTSCAN = 8,
 	VHDBLK_ATTACH_BUFFERED = 16,
+	VHDBLK_ATTACH_INLINE = 32,
 };
 
 /**
@@ -60,6 +63,7 @@ enum vhdblk_layer_flag {
  * @VHDBLK_DEVICE_FAILED: A metadata write or fsync failed: flushes and
  *   allocating writes fail.
  * @VHDBLK_DEVICE_NO_SPACE: The last attempt to extend the leaf found no space.
+ * @VHDBLK_DEVICE_INLINE: Attached for inline submission.
  */
 enum vhdblk_device_flag {
 	VHDBLK_DEVICE_READ_ONLY = 1,
@@ -67,6 +71,7 @@ enum vhdblk_device_flag {
 	VHDBLK_DEVICE_DETACHING = 4,
 	VHDBLK_DEVICE_FAILED = 8,
 	VHDBLK_DEVICE_NO_SPACE = 16,
+	VHDBLK_DEVICE_INLINE = 32,
 };
 
 /**
@@ -147,6 +152,8 @@ enum {
 	VHDBLK_A_COUNTERS_IO_ERRORS,
 	VHDBLK_A_COUNTERS_MAP_BYTES,
 	VHDBLK_A_COUNTERS_PAD,
+	VHDBLK_A_COUNTERS_INLINE,
+	VHDBLK_A_COUNTERS_RESCUED,
 
 	__VHDBLK_A_COUNTERS_MAX,
 	VHDBLK_A_COUNTERS_MAX = (__VHDBLK_A_COUNTERS_MAX - 1)
