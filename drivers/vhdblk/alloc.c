@@ -29,6 +29,17 @@
 
 #include "alloc.h"
 
+/*
+ * What a new block takes. The memory is there before the slot is taken and the
+ * lock is: short of memory, a block must not cost a slot each time it is tried,
+ * and nobody may wait for it whose write would bring some back.
+ */
+struct fresh_block {
+	struct vhd_slot *slot;
+	struct vhd_owners *owners;
+	u64 stale;
+};
+
 static u32 slot_sects(const struct vhd_alloc *a)
 {
 	return a->leaf->layout.bitmap_sects + a->leaf->layout.block_sects;
@@ -75,34 +86,23 @@ static int slot_at_end(struct vhd_alloc *a, u32 *entry)
 	return 0;
 }
 
-static int take_slot(struct vhd_alloc *a, u32 *entry, u64 *stale)
+static int take_slot(struct vhd_alloc *a, struct vhd_slot *slot, u64 *stale)
 {
 	struct vhd_slot *s = list_first_entry_or_null(&a->free, struct vhd_slot, list);
 	int ret;
 
 	if (s) {
 		list_del(&s->list);
-		*entry = s->entry;
+		slot->entry = s->entry;
 		*stale = slot_sects(a);
 		kfree(s);
 		return 0;
 	}
-	ret = slot_at_end(a, entry);
+	ret = slot_at_end(a, &slot->entry);
 	if (!ret)
-		*stale = a->stale_end > *entry ?
-			 min_t(u64, a->stale_end - *entry, slot_sects(a)) : 0;
+		*stale = a->stale_end > slot->entry ?
+			 min_t(u64, a->stale_end - slot->entry, slot_sects(a)) : 0;
 	return ret;
-}
-
-/* Without memory for the note the slot is lost until the next attach. */
-static void give_slot(struct list_head *list, u32 entry)
-{
-	struct vhd_slot *s = kmalloc(sizeof(*s), GFP_KERNEL);
-
-	if (!s)
-		return;
-	s->entry = entry;
-	list_add_tail(&s->list, list);
 }
 
 static void kick(struct vhd_alloc *a)
@@ -122,7 +122,7 @@ static void kick_if_low(struct vhd_alloc *a)
 
 /* Return: 0 with a slot, 1 if there is nothing to do, -EINPROGRESS, errno. */
 static int begin_block(struct vhd_alloc *a, u32 block, u64 *word, struct vhd_waiter *w,
-		       u32 *entry, u64 *stale)
+		       struct fresh_block *fresh)
 {
 	int ret;
 
@@ -136,7 +136,7 @@ static int begin_block(struct vhd_alloc *a, u32 block, u64 *word, struct vhd_wai
 	}
 	if (a->failed)
 		return -EIO;
-	ret = take_slot(a, entry, stale);
+	ret = take_slot(a, fresh->slot, &fresh->stale);
 	if (ret == -EAGAIN) {
 		list_add_tail(&w->list, &a->waiting);
 		/* A device cannot grow: there it waits for freed slots. */
@@ -150,23 +150,45 @@ static int begin_block(struct vhd_alloc *a, u32 block, u64 *word, struct vhd_wai
 	return ret;
 }
 
-static int clean_slot(struct vhd_alloc *a, u32 entry, u64 stale)
+static int clean_slot(struct vhd_alloc *a, const struct fresh_block *fresh)
 {
-	if (!stale)
+	if (!fresh->stale)
 		return 0;
-	return vhd_io_zero(&a->leaf->f, (u64)entry << VHD_SECTOR_SHIFT,
-			   stale << VHD_SECTOR_SHIFT, false);
+	return vhd_io_zero(&a->leaf->f, (u64)fresh->slot->entry << VHD_SECTOR_SHIFT,
+			   fresh->stale << VHD_SECTOR_SHIFT, false);
 }
 
-/* A descriptor for a block that had one owner or none so far. */
-static struct vhd_owners *owners_of_word(struct vhd_alloc *a, u32 block, u64 word)
+static int prepare_block(struct vhd_alloc *a, u32 block, struct fresh_block *fresh)
 {
-	u32 layer = vhd_word_layer(word);
-	struct vhd_owners *o;
+	u32 sects = a->leaf->layout.block_sects;
 
-	o = vhd_owners_alloc(block, a->leaf->layout.block_sects, 1, &a->map->owners_bytes);
-	if (!o)
-		return NULL;
+	fresh->slot = kmalloc(sizeof(*fresh->slot), GFP_KERNEL);
+	if (!fresh->slot || vhd_layer_reserve_entry(a->leaf, block))
+		return -ENOMEM;
+	if (a->leaf->layout.type == VHD_TYPE_DYNAMIC)
+		return 0;
+	/* For a block that had one owner or none so far; the word may change yet. */
+	fresh->owners = vhd_owners_alloc(block, sects, 1, &a->map->owners_bytes);
+	return fresh->owners ? 0 : -ENOMEM;
+}
+
+/* What was not needed. */
+static void drop_block(struct fresh_block *fresh)
+{
+	kfree(fresh->slot);
+	if (fresh->owners)
+		vhd_owners_put(fresh->owners);
+}
+
+/* The descriptor of a block, which may have been there before. */
+static struct vhd_owners *owners_of(struct fresh_block *fresh, u64 word)
+{
+	struct vhd_owners *o = vhd_word_owners(word);
+	u32 layer = vhd_word_layer(word);
+
+	if (o || !fresh->owners)
+		return o;
+	swap(o, fresh->owners);
 	o->nr = 1;
 	o->run[0].layer = layer;
 	o->run[0].sect = layer ? vhd_word_sect(word) : 0;
@@ -174,17 +196,16 @@ static struct vhd_owners *owners_of_word(struct vhd_alloc *a, u32 block, u64 wor
 }
 
 /* The map says from now on that the leaf has the block. */
-static void publish_block(struct vhd_alloc *a, u32 block, u64 *word, u32 entry,
-			  struct vhd_owners *new)
+static void publish_block(struct vhd_alloc *a, u32 block, u64 *word, struct fresh_block *fresh)
 {
-	u64 data = vhd_bat_data_sect(&a->leaf->layout, entry);
-	struct vhd_owners *o = new ?: vhd_word_owners(*word);
+	u64 data = vhd_bat_data_sect(&a->leaf->layout, fresh->slot->entry);
+	struct vhd_owners *o = owners_of(fresh, *word);
 
 	lockdep_assert_held(&a->lock);
 	if (o) {
 		o->data = data;
 		/* Readers see @data once they see @entry. */
-		smp_store_release(&o->entry, entry);
+		smp_store_release(&o->entry, fresh->slot->entry);
 		WRITE_ONCE(*word, (unsigned long)o | VHD_WORD_OWNERS | VHD_WORD_UNCOMMITTED);
 	} else {
 		WRITE_ONCE(*word, vhd_word_full(a->leaf->id, data) | VHD_WORD_UNCOMMITTED);
@@ -214,18 +235,29 @@ static void unpark(struct vhd_alloc *a, u32 block, struct list_head *out)
 			list_move_tail(&w->list, out);
 }
 
-/* Everything that a slot needs and that may take time, without the lock. */
-static int prepare_block(struct vhd_alloc *a, u32 block, u64 word, u32 entry, u64 stale,
-			 struct vhd_owners **new)
+/* What may take time, without the lock; then the block is there, or its slot is back. */
+static int fill_block(struct vhd_alloc *a, u32 block, u64 *word, struct fresh_block *fresh)
 {
-	int ret = clean_slot(a, entry, stale);
+	int ret = clean_slot(a, fresh);
+	LIST_HEAD(woken);
 
-	if (!ret)
-		ret = vhd_layer_reserve_entry(a->leaf, block);
-	if (ret || a->leaf->layout.type == VHD_TYPE_DYNAMIC || (word & VHD_WORD_OWNERS))
-		return ret;
-	*new = owners_of_word(a, block, word);
-	return *new ? 0 : -ENOMEM;
+	mutex_lock(&a->lock);
+	if (!ret) {
+		publish_block(a, block, word, fresh);
+	} else {
+		WRITE_ONCE(*word, *word & ~VHD_WORD_ALLOCATING);
+		/* One that cannot be written is not tried again. */
+		if (ret == -ENOMEM || vhd_is_full(ret)) {
+			list_add_tail(&fresh->slot->list, &a->free);
+			fresh->slot = NULL;
+		}
+	}
+	unpark(a, block, &woken);
+	mutex_unlock(&a->lock);
+	wake_list(&woken, 0);
+	if (vhd_is_full(ret))
+		vhd_alloc_report(a, ret);
+	return ret;
 }
 
 /**
@@ -242,38 +274,39 @@ static int prepare_block(struct vhd_alloc *a, u32 block, u64 word, u32 entry, u6
  */
 int vhd_alloc_block(struct vhd_alloc *a, u32 block, struct vhd_waiter *w)
 {
-	u64 *word = vhd_map_slot(a->map, block), stale;
-	struct vhd_owners *new = NULL;
-	LIST_HEAD(woken);
-	u32 entry;
+	u64 *word = vhd_map_slot(a->map, block);
+	struct fresh_block fresh = {};
 	int ret;
 
-	if (!word)
-		return -ENOMEM;
-	mutex_lock(&a->lock);
-	ret = begin_block(a, block, word, w, &entry, &stale);
-	mutex_unlock(&a->lock);
+	ret = word ? prepare_block(a, block, &fresh) : -ENOMEM;
+	if (!ret) {
+		mutex_lock(&a->lock);
+		ret = begin_block(a, block, word, w, &fresh);
+		mutex_unlock(&a->lock);
+	}
 	/* A device below tells nobody when it has space again: see it here. */
 	if (ret == -ENOSPC || (!ret && a->leaf->f.bdev))
 		vhd_alloc_report(a, ret);
-	if (ret)
-		return ret == 1 ? 0 : ret;
-	ret = prepare_block(a, block, *word, entry, stale, &new);
-	mutex_lock(&a->lock);
-	if (ret) {
-		/* One that cannot be written is not tried again. */
-		if (ret == -ENOMEM || vhd_is_full(ret))
-			give_slot(&a->free, entry);
-		WRITE_ONCE(*word, *word & ~VHD_WORD_ALLOCATING);
-	} else {
-		publish_block(a, block, word, entry, new);
-	}
-	unpark(a, block, &woken);
-	mutex_unlock(&a->lock);
-	wake_list(&woken, 0);
-	if (vhd_is_full(ret))
-		vhd_alloc_report(a, ret);
-	return ret;
+	if (!ret)
+		ret = fill_block(a, block, word, &fresh);
+	drop_block(&fresh);
+	return ret == 1 ? 0 : ret;
+}
+
+static void unpublish_block(struct vhd_alloc *a, u32 block, u64 *word, struct vhd_slot *slot)
+{
+	struct vhd_owners *o;
+
+	slot->entry = vhd_alloc_entry(a, block, &o);
+	list_add_tail(&slot->list, &a->freed);
+	WRITE_ONCE(*word, 0);
+	a->unused++;
+	vhd_alloc_make_dirty(a, block);
+	atomic64_inc(&a->frees);
+	if (!o)
+		return;
+	set_bit(VHD_OWNERS_DEAD, &o->flags);
+	vhd_owners_put(o);
 }
 
 /**
@@ -282,19 +315,18 @@ int vhd_alloc_block(struct vhd_alloc *a, u32 block, struct vhd_waiter *w)
  * @block: of the leaf
  * @w: woken later if this returns -EINPROGRESS
  *
- * Context: sleeps for memory only.
+ * Context: sleeps for memory only; without any the block stays.
  * Return: 0, -EINPROGRESS if the block is just being allocated, -EIO if
  * metadata failed before.
  */
 int vhd_alloc_free_block(struct vhd_alloc *a, u32 block, struct vhd_waiter *w)
 {
+	struct vhd_slot *slot = kmalloc(sizeof(*slot), GFP_KERNEL);
 	u64 *word = vhd_map_slot(a->map, block);
-	struct vhd_owners *o;
 	int ret = 0;
-	u32 entry;
 
-	if (!word)
-		return -ENOMEM;
+	if (!word || !slot)
+		goto out;
 	mutex_lock(&a->lock);
 	w->block = block;
 	if (*word & VHD_WORD_ALLOCATING) {
@@ -303,18 +335,12 @@ int vhd_alloc_free_block(struct vhd_alloc *a, u32 block, struct vhd_waiter *w)
 	} else if (a->failed) {
 		ret = -EIO;
 	} else if (leaf_holds(a, *word)) {
-		entry = vhd_alloc_entry(a, block, &o);
-		WRITE_ONCE(*word, 0);
-		give_slot(&a->freed, entry);
-		a->unused++;
-		vhd_alloc_make_dirty(a, block);
-		atomic64_inc(&a->frees);
-		if (o) {
-			set_bit(VHD_OWNERS_DEAD, &o->flags);
-			vhd_owners_put(o);
-		}
+		unpublish_block(a, block, word, slot);
+		slot = NULL;
 	}
 	mutex_unlock(&a->lock);
+out:
+	kfree(slot);
 	return ret;
 }
 
