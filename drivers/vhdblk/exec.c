@@ -5,13 +5,22 @@
  * Between two barriers the order of writes does not matter, so they go out
  * together; a barrier waits for all of them and then for fsync. The order
  * itself is decided, and proved, in plan.c: nothing here may add a write.
+ *
+ * What fails for want of memory has not begun, and memory comes back, perhaps
+ * because of what others write meanwhile: it is tried again for a while. But not
+ * fsync: what that one has said, nobody says again.
  */
+#include <linux/delay.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 
 #include "exec.h"
 
 #define PAGE_SECTS	(PAGE_SIZE >> VHD_SECTOR_SHIFT)
+
+/* Ten seconds in all. */
+#define MEMORY_TRIES	500
+#define MEMORY_MS	20
 
 /*
  * A short write means that the rest found no space; a plan is tried again as a
@@ -33,11 +42,14 @@ static void slot_done(struct vhd_io *io, long ret)
 
 	/* Under the lock: see vhd_exec_exit(). */
 	spin_lock_irqsave(&x->wait.lock, flags);
-	if (ret != s->len)
-		note_error(x, ret);
-	/* Pairs with idle_slot(): the page may be filled again. */
-	smp_store_release(&s->busy, false);
-	wake_up_locked(&x->wait);
+	s->no_memory = ret == -ENOMEM && s->retry;
+	if (!s->no_memory) {
+		if (ret != s->len)
+			note_error(x, ret);
+		/* Pairs with idle_slot(): the page may be filled again. */
+		smp_store_release(&s->busy, false);
+		wake_up_locked(&x->wait);
+	}
 	spin_unlock_irqrestore(&x->wait.lock, flags);
 }
 
@@ -71,17 +83,35 @@ static struct vhd_exec_slot *take_slot(struct vhd_exec *x)
 	return s;
 }
 
+/* Return: true if it was not even begun, for want of memory. */
+static bool submit_slot(struct vhd_exec *x, struct vhd_exec_slot *s, u64 sect, bool retry)
+{
+	struct iov_iter iter;
+	bool failed;
+
+	s->no_memory = false;
+	s->retry = retry;
+	iov_iter_bvec(&iter, ITER_SOURCE, &s->bv, 1, s->len);
+	vhd_io_submit(&x->leaf->f, &s->io, &iter, sect << VHD_SECTOR_SHIFT, 0);
+	/* From here on the slot may be idle, and what it says is for others. */
+	spin_lock_irq(&x->wait.lock);
+	failed = s->no_memory;
+	s->retry = false;
+	spin_unlock_irq(&x->wait.lock);
+	return failed;
+}
+
 /* Write @sects sectors of the slot's page, the first @skip of it left out. */
 static void write_slot(struct vhd_exec *x, struct vhd_exec_slot *s, u64 sect, u32 skip, u32 sects)
 {
-	struct iov_iter iter;
+	int tries = MEMORY_TRIES;
 
 	s->len = sects << VHD_SECTOR_SHIFT;
 	s->bv.bv_offset = skip << VHD_SECTOR_SHIFT;
 	s->bv.bv_len = s->len;
 	s->busy = true;
-	iov_iter_bvec(&iter, ITER_SOURCE, &s->bv, 1, s->len);
-	vhd_io_submit(&x->leaf->f, &s->io, &iter, sect << VHD_SECTOR_SHIFT, 0);
+	while (submit_slot(x, s, sect, tries--))
+		msleep(MEMORY_MS);
 }
 
 static void write_filled(struct vhd_exec *x, const struct vhd_step *step)
@@ -158,6 +188,17 @@ static int exec_step(struct vhd_exec *x, struct vhd_plan *plan, const struct vhd
 	return -EINVAL;
 }
 
+/* A write has tried again by itself, and says so later. */
+static int retry_step(struct vhd_exec *x, struct vhd_plan *plan, const struct vhd_step *step)
+{
+	int tries = MEMORY_TRIES, ret;
+
+	while ((ret = exec_step(x, plan, step)) == -ENOMEM && step->kind != VHD_STEP_BARRIER &&
+	       tries--)
+		msleep(MEMORY_MS);
+	return ret;
+}
+
 /**
  * vhd_exec_plan() - carry out a plan
  * @x: executor
@@ -174,7 +215,7 @@ int vhd_exec_plan(struct vhd_exec *x, struct vhd_plan *plan)
 
 	while (!ret && vhd_plan_next(plan, &step)) {
 		x->failed = step.kind;
-		ret = exec_step(x, plan, &step);
+		ret = retry_step(x, plan, &step);
 	}
 	wait_event(x->wait, all_idle(x));
 	late = xchg(&x->error, 0);

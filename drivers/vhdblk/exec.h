@@ -12,12 +12,21 @@
 
 struct vhd_exec;
 
+/**
+ * struct vhd_exec_slot - one write
+ * @len:	bytes
+ * @busy:	under way; its page is in use
+ * @retry:	being submitted, and -ENOMEM is not the end of it
+ * @no_memory:	it was
+ */
 struct vhd_exec_slot {
 	struct vhd_io io;
 	struct vhd_exec *exec;
 	struct bio_vec bv;
 	u32 len;
 	bool busy;
+	bool retry;
+	bool no_memory;
 };
 
 /**
