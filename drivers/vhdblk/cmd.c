@@ -128,13 +128,21 @@ void vhdblk_cmd_wrote(struct vhdblk_cmd *cmd, struct vhd_place *e, u32 sects)
 	e->owners = NULL;
 }
 
+/* ext4 says -EOPNOTSUPP when a page in the cache is in the way of direct I/O. */
+static bool would_block(struct vhd_io *io, long ret)
+{
+	return (io->iocb.ki_flags & IOCB_NOWAIT) && (ret == -EAGAIN || ret == -EOPNOTSUPP);
+}
+
 static void part_done(struct vhd_io *io, long ret)
 {
 	struct vhdblk_cmd *cmd = container_of(io, struct vhdblk_cmd, io);
 	u32 sects = ret > 0 ? ret >> VHD_SECTOR_SHIFT : 0;
 
 	vhdblk_cmd_wrote(cmd, &cmd->place, sects);
-	if (ret == -EAGAIN && (io->iocb.ki_flags & IOCB_NOWAIT)) {
+	cmd->no_memory = ret == -ENOMEM;
+	if (cmd->no_memory || would_block(io, ret)) {
+		atomic64_inc(&cmd->q->slow_served);
 		vhdblk_cmd_slow(cmd);
 		return;
 	}
@@ -360,6 +368,7 @@ void vhdblk_cmd_start(struct vhdblk_cmd *cmd, struct vhdblk_queue *q, struct req
 	cmd->left = blk_rq_sectors(rq);
 	cmd->vecs = NULL;
 	cmd->commit = false;
+	cmd->no_memory = false;
 	cmd->status = BLK_STS_OK;
 	cmd->place.owners = NULL;
 }

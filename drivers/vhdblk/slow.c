@@ -9,6 +9,7 @@
  * So there is a thread that takes over what no worker has begun for a while.
  */
 #include <linux/blkdev.h>
+#include <linux/delay.h>
 #include <linux/jiffies.h>
 #include <linux/kthread.h>
 
@@ -27,6 +28,10 @@ static void serve(struct vhdblk_cmd *cmd)
 
 	vhdblk_scope_enter(&scope);
 	vhdblk_scope_follow(&scope, rq);
+	/* Memory comes back, for instance from what we are asked to write. */
+	if (cmd->no_memory)
+		msleep(20);
+	cmd->no_memory = false;
 	switch (req_op(rq)) {
 	case REQ_OP_READ:
 	case REQ_OP_WRITE:

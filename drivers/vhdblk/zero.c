@@ -9,6 +9,7 @@
  * what the leaf owns and leaves the rest as it is, which a discard may.
  */
 #include <linux/blkdev.h>
+#include <linux/delay.h>
 #include <linux/sched.h>
 
 #include "zero.h"
@@ -149,6 +150,11 @@ void vhdblk_zero(struct vhdblk_cmd *cmd)
 		cmd->commit = true;
 	while (cmd->left && !ret) {
 		ret = zero_next(cmd);
+		/* As for reads and writes: not the end of it. */
+		if (ret == -ENOMEM) {
+			msleep(20);
+			ret = 0;
+		}
 		cond_resched();
 	}
 	if (ret != -EINPROGRESS)
