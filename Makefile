@@ -93,7 +93,7 @@ test-vm:
 	$(Q)tests/vm/run -k $(LANE) $(CASES)
 
 soak:
-	$(Q)tests/check.sh soak
+	$(Q)tests/check.sh soak soak-debug
 
 ynl:
 	$(Q)tools/scripts/ynl-gen

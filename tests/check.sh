@@ -13,25 +13,28 @@ log=build/log
 mkdir -p "$log"
 
 # Minutes that each group may take on a machine of two cores; oldstable runs
-# beside kill and debug, backports beside latest. A group is stopped and fails at
+# beside kill, debug and memory, backports beside latest. A group is stopped and fails at
 # CHECK_SLACK times its share.
 declare -A share=(
 	[setup]=20 [style]=2 [host]=1 [fuzz]=1 [oldstable]=14 [kill]=9
-	[debug]=12 [backports]=5 [latest]=5 [soak]=240
+	[debug]=12 [memory]=5 [backports]=5 [latest]=5 [soak]=240 [soak-debug]=60
 )
 slack=${CHECK_SLACK:-2}
 
 declare -A lanes_of=(
 	[style]=oldstable [oldstable]=oldstable [kill]=oldstable
-	[debug]=debug [backports]=backports [latest]=latest [soak]=oldstable
+	[debug]=debug [memory]=oldstable [backports]=backports [latest]=latest
+	[soak]=oldstable [soak-debug]=debug
 )
 declare -A suite_of=(
-	[oldstable]=oldstable [debug]=debug [backports]=short [latest]=short
-	[soak]=soak
+	[oldstable]=oldstable [debug]=debug [memory]=memory [backports]=short
+	[latest]=short [soak]=soak [soak-debug]=soak-debug
 )
+# MiB of the virtual machine, if it is not as much as everybody gets.
+declare -A memory_of=([memory]=512)
 
 groups=("$@")
-[ "$#" -gt 0 ] || groups=(style host fuzz oldstable kill debug)
+[ "$#" -gt 0 ] || groups=(style host fuzz oldstable kill debug memory)
 for group in "${groups[@]}"; do
 	[ -n "${share[$group]:-}" ] ||
 		{ echo "check.sh: no group '$group'" >&2; exit 1; }
@@ -128,6 +131,7 @@ run_vm() {
 		return
 	fi
 	step aloud "$group" tests/vm/run -k "${lanes_of[$group]}" \
+		${memory_of[$group]:+-m "${memory_of[$group]}" -o "build/vm/$group"} \
 		-T "$(($(seconds_left) - 30))" "${cases[@]}"
 }
 
@@ -143,7 +147,7 @@ sets_needed() {
 	echo tools
 	! needs style style || echo style
 	! needs host host fuzz || echo host
-	! needs vm oldstable kill debug backports latest soak || echo vm
+	! needs vm oldstable kill debug memory backports latest soak soak-debug || echo vm
 }
 
 lanes_needed() {
