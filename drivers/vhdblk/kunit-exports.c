@@ -82,6 +82,7 @@ VHD_EXPORT(vhd_bitmap_all_set);
 
 /* map.c */
 VHD_EXPORT(vhd_map_step);
+VHD_EXPORT(vhd_bitmap_span);
 
 /* plan.c */
 VHD_EXPORT(vhd_plan_commit);

@@ -117,9 +117,64 @@ static void runs_agree_with_single_sectors(struct kunit *test)
 	}
 }
 
+/* Blocks of 8 MiB, whose bitmaps have four sectors. */
+static const struct vhd_layout large = {
+	.type = VHD_TYPE_DIFFERENCING, .capacity = 60000, .end = 100000,
+	.header_sect = 1, .bat_sect = 3, .bat_sects = 1, .entries = 4, .max_entries = 4,
+	.block_sects = 16384, .block_shift = 14, .bitmap_sects = 4, .meta_end = 4,
+};
+
+/*
+ * The step function must not look at any other sector of the bitmap: they are
+ * one way, then the other, and the answer is the same.
+ */
+static void span_is_all_that_is_looked_at(struct kunit *test)
+{
+	static const u64 edges[] = { 0, 1, 7, 8, 4095, 4096, 4097, 8191, 8192, 12287, 12288,
+				     16383, 16384, 20479, 20480, 32767, 59999 };
+	u8 *bitmap = kunit_kzalloc(test, 2048, GFP_KERNEL);
+	struct vhd_run run[2];
+	u32 i, j, k, first, nr;
+
+	KUNIT_ASSERT_TRUE(test, bitmap);
+	for (i = 0; i < ARRAY_SIZE(edges); i++) {
+		for (j = i + 1; j < ARRAY_SIZE(edges); j++) {
+			nr = vhd_bitmap_span(&large, edges[i], edges[j] - edges[i], &first);
+			KUNIT_ASSERT_TRUE(test, nr >= 1 && first + nr <= 4);
+			for (k = 0; k < 2; k++) {
+				memset(bitmap, k ? 0xff : 0, 2048);
+				memset(bitmap + first * 512, 0xff, nr * 512);
+				vhd_map_step(&large, edges[i], edges[j] - edges[i], 71, bitmap,
+					     &run[k]);
+			}
+			KUNIT_EXPECT_EQ(test, run[0].answer, run[1].answer);
+			KUNIT_EXPECT_EQ(test, run[0].sects, run[1].sects);
+		}
+	}
+}
+
+/* And it is no more than that. */
+static void span_is_no_larger(struct kunit *test)
+{
+	u32 first;
+
+	KUNIT_EXPECT_EQ(test, vhd_bitmap_span(&large, 0, 4096, &first), 1);
+	KUNIT_EXPECT_EQ(test, first, 0);
+	KUNIT_EXPECT_EQ(test, vhd_bitmap_span(&large, 4095, 2, &first), 2);
+	KUNIT_EXPECT_EQ(test, first, 0);
+	KUNIT_EXPECT_EQ(test, vhd_bitmap_span(&large, 16384 + 12288, ~0U, &first), 1);
+	KUNIT_EXPECT_EQ(test, first, 3);
+	KUNIT_EXPECT_EQ(test, vhd_bitmap_span(&large, 16384, 16384, &first), 4);
+	KUNIT_EXPECT_EQ(test, first, 0);
+	KUNIT_EXPECT_EQ(test, vhd_bitmap_span(&layout, 63, 500, &first), 1);
+	KUNIT_EXPECT_EQ(test, first, 0);
+}
+
 static struct kunit_case map_kunit_cases[] = {
 	KUNIT_CASE_PARAM(step_answers, map_gen_params),
 	KUNIT_CASE(runs_agree_with_single_sectors),
+	KUNIT_CASE(span_is_all_that_is_looked_at),
+	KUNIT_CASE(span_is_no_larger),
 	{}
 };
 

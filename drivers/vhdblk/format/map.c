@@ -78,3 +78,25 @@ void vhd_map_step(const struct vhd_layout *l, u64 sector, u64 nr, u32 entry,
 		vhd_map_block(l, sector, entry, bitmap, run);
 	}
 }
+
+/**
+ * vhd_bitmap_span() - which sectors of a sector bitmap decide about a stretch
+ * @l:		layout of the image
+ * @sector:	first virtual sector
+ * @nr:		sectors, at least 1
+ * @first:	first sector of the bitmap of the block of @sector
+ *
+ * vhd_map_step() looks at no others for these sectors, of which it takes those
+ * that lie in the block.
+ *
+ * Context: Any.
+ * Return: Sectors of the bitmap, at least 1.
+ */
+u32 vhd_bitmap_span(const struct vhd_layout *l, u64 sector, u64 nr, u32 *first)
+{
+	u32 offset = sector & (l->block_sects - 1);
+	u32 last = min_t(u64, offset + nr, l->block_sects) - 1;
+
+	*first = offset / (8 * VHD_SECTOR_SIZE);
+	return last / (8 * VHD_SECTOR_SIZE) - *first + 1;
+}

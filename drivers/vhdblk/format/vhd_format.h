@@ -457,6 +457,7 @@ struct vhd_run {
 	u64 file_sect;
 };
 
+u32 vhd_bitmap_span(const struct vhd_layout *l, u64 sector, u64 nr, u32 *first);
 void vhd_map_step(const struct vhd_layout *l, u64 sector, u64 nr, u32 entry,
 		  const u8 *bitmap, struct vhd_run *run);
 
