@@ -490,54 +490,6 @@ void vhd_alloc_reclaim(struct vhd_alloc *a)
 	wake_list(&woken, 0);
 }
 
-/* Looked at by nobody but the map, and on disk what it is in memory. */
-static bool evict(struct vhd_alloc *a, u32 block)
-{
-	u64 *page = a->map->page[block >> VHD_MAP_PAGE_SHIFT], *word;
-	struct vhd_owners *o;
-
-	lockdep_assert_held(&a->lock);
-	if (!page)
-		return false;
-	word = &page[block & (VHD_MAP_PAGE_WORDS - 1)];
-	o = vhd_word_owners(*word);
-	if (!o || (*word & (VHD_WORD_UNCOMMITTED | VHD_WORD_ALLOCATING)) ||
-	    !vhd_owners_committed(o) || (a->bat_dirty && test_bit(block, a->bat_dirty)))
-		return false;
-	/* Setting a bit takes a reference first, so none can appear from here on. */
-	if (!refcount_dec_if_one(&o->ref))
-		return false;
-	vhd_map_evict(a->map, block, word);
-	vhd_owners_free(o);
-	return true;
-}
-
-/**
- * vhd_alloc_evict() - keep the memory of descriptors within bounds
- * @a: allocator
- *
- * A hand goes round over the blocks and drops descriptors that are clean; they
- * are looked up again when they are needed.
- *
- * Context: sleeps.
- */
-void vhd_alloc_evict(struct vhd_alloc *a)
-{
-	struct vhd_map *m = a->map;
-	u32 looked;
-
-	if (atomic64_read(&m->owners_bytes) <= VHD_MAP_OWNERS_MAX)
-		return;
-	mutex_lock(&a->lock);
-	for (looked = 0; looked < VHD_MAP_EVICT_SCAN; looked++) {
-		if (atomic64_read(&m->owners_bytes) <= VHD_MAP_OWNERS_MAX)
-			break;
-		evict(a, m->hand);
-		m->hand = m->hand + 1 < m->nr_blocks ? m->hand + 1 : 0;
-	}
-	mutex_unlock(&a->lock);
-}
-
 /**
  * vhd_alloc_report() - tell when space runs out and when it is back
  * @a: allocator

@@ -52,6 +52,7 @@ struct vhd_slot {
  * @task, @wait, @kicked: that thread
  * @hurry:	asks for a commit, from any context
  * @notify:	tells of space that ran out (-ENOSPC) and came back (0)
+ * @shrinker:	drops clean descriptors; takes @lock only if it is free
  *
  * @lock protects everything from @next to @dirty_blocks and every change of the
  * map's words except their resolution. It is held for short, never over I/O.
@@ -85,6 +86,7 @@ struct vhd_alloc {
 	bool kicked;
 	void (*hurry)(struct vhd_alloc *a);
 	void (*notify)(struct vhd_alloc *a, int err);
+	struct shrinker *shrinker;
 	atomic64_t allocations;
 	atomic64_t frees;
 	atomic64_t extensions;
@@ -109,10 +111,13 @@ static inline bool vhd_is_full(int err)
 	return err == -ENOSPC || err == -EDQUOT || err == -EFBIG;
 }
 
+int vhd_evict_init(struct vhd_alloc *a);
+void vhd_evict_exit(struct vhd_alloc *a);
+void vhd_alloc_evict(struct vhd_alloc *a);
+
 /* For the commit; all but the last two under @lock. */
 u32 vhd_alloc_entry(struct vhd_alloc *a, u32 block, struct vhd_owners **owners);
 u32 vhd_alloc_take_dirty(struct vhd_alloc *a, u32 *next, struct vhd_change *change, u32 room);
-void vhd_alloc_evict(struct vhd_alloc *a);
 void vhd_alloc_make_dirty(struct vhd_alloc *a, u32 block);
 void vhd_alloc_committed(struct vhd_alloc *a, u32 block);
 void vhd_alloc_commit_begin(struct vhd_alloc *a);

@@ -201,9 +201,9 @@ int vhd_alloc_init(struct vhd_alloc *a, struct vhd_map *m,
 	for (i = 0; i < ARRAY_SIZE(lists); i++)
 		INIT_LIST_HEAD(lists[i]);
 	ret = vhd_epoch_init(&a->epoch, drained);
-	if (ret || !a->leaf->writable)
-		return ret;
-	return init_writable(a);
+	if (!ret && a->leaf->writable)
+		ret = init_writable(a);
+	return ret ?: vhd_evict_init(a);
 }
 
 /**
@@ -281,6 +281,7 @@ void vhd_alloc_exit(struct vhd_alloc *a)
 {
 	if (!a->map)
 		return;
+	vhd_evict_exit(a);
 	if (a->epoch.drained)
 		vhd_epoch_exit(&a->epoch);
 	free_slots(&a->freed);

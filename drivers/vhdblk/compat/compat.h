@@ -80,6 +80,15 @@ static inline void vhd_bdev_claim_put(struct block_device *claim, bool write)
 #define VHDBLK_GETGEO_DISK	(bdev->bd_disk)
 #endif
 
+/* See shrinker.c. REMOVE WITH 6.1 */
+struct shrinker;
+struct shrink_control;
+typedef unsigned long vhd_shrink_fn(struct shrinker *s, struct shrink_control *sc);
+struct shrinker *vhd_shrinker_new(const char *name, void *data, vhd_shrink_fn *count,
+				  vhd_shrink_fn *scan);
+void *vhd_shrinker_data(struct shrinker *s);
+void vhd_shrinker_free(struct shrinker *s);
+
 /* A string since 6.13. REMOVE WITH 6.12 */
 #ifdef VHDBLK_HAVE_BARE_NS
 #define VHDBLK_IMPORT_KUNIT_NS	MODULE_IMPORT_NS(EXPORTED_FOR_KUNIT_TESTING)
