@@ -168,7 +168,8 @@ static int prepare_block(struct vhd_alloc *a, u32 block, struct fresh_block *fre
 	if (a->leaf->layout.type == VHD_TYPE_DYNAMIC)
 		return 0;
 	/* For a block that had one owner or none so far; the word may change yet. */
-	fresh->owners = vhd_owners_alloc(block, sects, 1, &a->map->owners_bytes);
+	fresh->owners = vhd_owners_alloc(block, sects, 1, &a->map->owners_bytes,
+					 GFP_KERNEL);
 	return fresh->owners ? 0 : -ENOMEM;
 }
 

@@ -36,7 +36,7 @@ static bool evict(struct vhd_alloc *a, u32 block)
 	/* Setting a bit takes a reference first, so none can appear from here on. */
 	if (!refcount_dec_if_one(&o->ref))
 		return false;
-	vhd_map_evict(a->map, block, word);
+	vhd_map_evict(a->map, word);
 	vhd_owners_free(o);
 	return true;
 }
@@ -57,6 +57,19 @@ static void sweep(struct vhd_alloc *a, s64 target, u32 words)
 	}
 }
 
+/* Who found the spare descriptor in use tries again after this. */
+static void evict_spare(struct vhd_alloc *a)
+{
+	struct vhd_spare *s = &a->map->spare;
+
+	lockdep_assert_held(&a->lock);
+	/* Whatever it is that lies at this block by now, it may go. */
+	if (READ_ONCE(s->owners->idle) || evict(a, READ_ONCE(s->owners->block)))
+		WRITE_ONCE(s->wanted, false);
+	else if (a->bat_dirty)
+		a->hurry(a);
+}
+
 /**
  * vhd_alloc_evict() - keep the memory of descriptors within bounds
  * @a: allocator of a leaf that has blocks
@@ -67,10 +80,12 @@ void vhd_alloc_evict(struct vhd_alloc *a)
 {
 	struct vhd_map *m = a->map;
 
-	if (atomic64_read(&m->owners_bytes) <= VHD_MAP_OWNERS_MAX)
+	if (atomic64_read(&m->owners_bytes) <= VHD_MAP_OWNERS_MAX && !READ_ONCE(m->spare.wanted))
 		return;
 	mutex_lock(&a->lock);
 	sweep(a, VHD_MAP_OWNERS_MAX, VHD_MAP_EVICT_SCAN);
+	if (m->spare.wanted)
+		evict_spare(a);
 	mutex_unlock(&a->lock);
 }
 

@@ -548,24 +548,6 @@ void vhd_layer_close(struct vhd_layer *l)
 }
 
 /**
- * vhd_layer_read_bitmap() - read the sector bitmap of a block
- * @l: a dynamic or differencing layer
- * @entry: a good BAT entry of it
- * @bitmap: layout.bitmap_sects sectors, aligned to 512
- *
- * Return: 0, or -EIO if the file has shrunk under us, or another errno.
- */
-int vhd_layer_read_bitmap(struct vhd_layer *l, u32 entry, u8 *bitmap)
-{
-	size_t len = l->layout.bitmap_sects << VHD_SECTOR_SHIFT;
-	ssize_t ret = vhd_io_read(&l->f, (u64)entry << VHD_SECTOR_SHIFT, bitmap, len);
-
-	if (ret < 0)
-		return ret;
-	return ret == len ? 0 : -EIO;
-}
-
-/**
  * vhd_layer_memory() - bytes that a layer's BAT occupies
  * @l: an open layer
  */

@@ -104,7 +104,6 @@ u32 vhd_layer_entry(const struct vhd_layer *l, u32 block);
 int vhd_layer_reserve_entry(struct vhd_layer *l, u32 block);
 int vhd_layer_set_entry(struct vhd_layer *l, u32 block, u32 entry);
 u64 vhd_layer_used_end(const struct vhd_layer *l);
-int vhd_layer_read_bitmap(struct vhd_layer *l, u32 entry, u8 *bitmap);
 u64 vhd_layer_memory(const struct vhd_layer *l);
 
 static inline int vhd_error_fault(struct vhd_error *e, enum vhd_fault fault)

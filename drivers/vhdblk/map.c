@@ -9,6 +9,7 @@
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/wait.h>
 
 #include "map.h"
 
@@ -134,6 +135,8 @@ int vhd_map_init(struct vhd_map *m, struct vhd_chain *c)
 	memset(m, 0, sizeof(*m));
 	m->chain = c;
 	spin_lock_init(&m->lock);
+	INIT_LIST_HEAD(&m->lookups);
+	init_waitqueue_head(&m->looked_up);
 	if (leaf->layout.type == VHD_TYPE_FIXED)
 		return 0;
 	m->nr_blocks = leaf->layout.entries;
@@ -142,6 +145,7 @@ int vhd_map_init(struct vhd_map *m, struct vhd_chain *c)
 	if (!m->page)
 		return -ENOMEM;
 	atomic64_set(&m->bytes, m->nr_pages * sizeof(*m->page));
+	ret = vhd_spare_init(&m->spare, c, &m->bytes);
 	for (i = 0; i < c->depth && !ret; i++) {
 		if (c->layer[i].layout.type == VHD_TYPE_FIXED)
 			ret = mark_fixed(m, &c->layer[i]);
@@ -173,6 +177,7 @@ void vhd_map_exit(struct vhd_map *m)
 		free_page_of_words(m->page[i]);
 	kvfree(m->page);
 	m->page = NULL;
+	vhd_spare_exit(&m->spare);
 }
 
 /* Every sector of the leaf's own block is set: nobody else has a say. */
@@ -193,24 +198,54 @@ static u64 collapse(struct vhd_owners *o, u32 leaf_id)
 	return vhd_word_full(o->run[0].layer, o->run[0].sect);
 }
 
-static u32 *evict_count(struct vhd_map *m, u32 block)
+/* A thread that looks up a block, on its stack. */
+struct lookup {
+	struct list_head list;
+	u32 block;
+};
+
+static bool find_lookup(struct vhd_map *m, u32 block)
 {
-	return &m->evicted[block % VHD_MAP_EVICT_COUNTS];
+	struct lookup *l;
+
+	lockdep_assert_held(&m->lock);
+	list_for_each_entry(l, &m->lookups, list)
+		if (l->block == block)
+			return true;
+	return false;
 }
 
-/* Return: false if somebody else was first, or the outcome may be out of date. */
-static bool install(struct vhd_map *m, u32 block, u64 *slot, u64 new, u32 seen)
+/* Return: false if there is nothing to do, or somebody else is doing it. */
+static bool begin_lookup(struct vhd_map *m, struct lookup *l, u64 *slot)
 {
-	bool won;
-	u64 word;
+	bool mine;
 
 	spin_lock(&m->lock);
-	word = READ_ONCE(*slot);
-	won = vhd_word_unresolved(word) && *evict_count(m, block) == seen;
-	if (won)
-		WRITE_ONCE(*slot, new | (word & VHD_WORD_FLAGS & ~VHD_WORD_OWNERS));
+	mine = vhd_word_unresolved(READ_ONCE(*slot)) && !find_lookup(m, l->block);
+	if (mine)
+		list_add(&l->list, &m->lookups);
 	spin_unlock(&m->lock);
-	return won;
+	return mine;
+}
+
+static bool is_looked_up(struct vhd_map *m, u32 block)
+{
+	bool found;
+
+	spin_lock(&m->lock);
+	found = find_lookup(m, block);
+	spin_unlock(&m->lock);
+	return !found;
+}
+
+/* With @new, if it is not "not looked up yet" still, as after an error. */
+static void end_lookup(struct vhd_map *m, struct lookup *l, u64 *slot, u64 new)
+{
+	spin_lock(&m->lock);
+	WRITE_ONCE(*slot, new | (*slot & VHD_WORD_FLAGS & ~VHD_WORD_OWNERS));
+	list_del(&l->list);
+	spin_unlock(&m->lock);
+	wake_up_all(&m->looked_up);
 }
 
 /**
@@ -218,30 +253,34 @@ static bool install(struct vhd_map *m, u32 block, u64 *slot, u64 new, u32 seen)
  * @m: the map
  * @block: of the leaf
  *
- * Two threads may resolve one block at once; the first to finish wins, and what
- * it installed may have been written to since, so the other drops its own. That
- * holds even if the winner's has been evicted again by then.
+ * One thread does it, whoever comes meanwhile waits. As long as the word says
+ * "not looked up yet" nobody writes to the block, and what was written before is
+ * on disk; so the outcome is right when it gets there.
  *
- * Context: sleeps.
+ * Context: sleeps, for I/O but not for memory.
  * Return: 0 (look at the map again), -EIO, -ENOMEM.
  */
 int vhd_map_resolve(struct vhd_map *m, u32 block)
 {
-	u64 *slot = vhd_map_slot(m, block), new;
+	u64 *slot = vhd_map_slot(m, block), new = VHD_WORD_UNRESOLVED;
+	struct lookup l = { .block = block };
 	struct vhd_owners *o;
-	u32 seen;
 
 	if (!slot)
 		return -ENOMEM;
-	spin_lock(&m->lock);
-	seen = *evict_count(m, block);
-	spin_unlock(&m->lock);
-	o = vhd_owners_resolve(m->chain, block, &m->owners_bytes);
+	if (!begin_lookup(m, &l, slot)) {
+		wait_event(m->looked_up, is_looked_up(m, block));
+		return 0;
+	}
+	o = vhd_owners_resolve(m->chain, block, &m->owners_bytes, &m->spare);
+	if (!IS_ERR(o)) {
+		atomic64_inc(&m->resolves);
+		new = collapse(o, vhd_chain_leaf(m->chain)->id);
+	}
+	end_lookup(m, &l, slot, new);
 	if (IS_ERR(o))
 		return PTR_ERR(o);
-	atomic64_inc(&m->resolves);
-	new = collapse(o, vhd_chain_leaf(m->chain)->id);
-	if (!install(m, block, slot, new, seen) || !(new & VHD_WORD_OWNERS))
+	if (!(new & VHD_WORD_OWNERS))
 		vhd_owners_put(o);
 	return 0;
 }
@@ -249,15 +288,13 @@ int vhd_map_resolve(struct vhd_map *m, u32 block)
 /**
  * vhd_map_evict() - forget the owners of a block
  * @m: the map
- * @block: of the leaf
- * @word: its word, whose descriptor nobody else holds
+ * @word: of a block whose descriptor is clean and nobody else holds
  *
- * Context: under the allocator's lock.
+ * Context: under the allocator's lock; never sleeps.
  */
-void vhd_map_evict(struct vhd_map *m, u32 block, u64 *word)
+void vhd_map_evict(struct vhd_map *m, u64 *word)
 {
 	spin_lock(&m->lock);
-	++*evict_count(m, block);
 	WRITE_ONCE(*word, VHD_WORD_UNRESOLVED);
 	spin_unlock(&m->lock);
 }

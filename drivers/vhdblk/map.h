@@ -2,7 +2,7 @@
 #ifndef _VHD_MAP_H
 #define _VHD_MAP_H
 
-#include "owners.h"
+#include "resolve.h"
 
 /*
  * One word for each block of the leaf, read with a single READ_ONCE():
@@ -29,8 +29,6 @@
 
 /* Descriptors of one device: from here on the clean ones are dropped. */
 #define VHD_MAP_OWNERS_MAX	(64ll << 20)
-/* Classes of blocks, by the low bits of their number. */
-#define VHD_MAP_EVICT_COUNTS	64u
 /* Words that one search looks at. */
 #define VHD_MAP_EVICT_SCAN	4096u
 
@@ -44,10 +42,11 @@
  * @bytes:	memory of the words
  * @owners_bytes: memory of the descriptors
  * @hand:	where the search for descriptors to drop goes on
- * @lock:	makes going to "not looked up yet" and from there one step with
- *		@evicted; innermost
- * @evicted:	how often a block of this class was: whoever looked up its owners
- *		meanwhile may have seen them as they were before a write
+ * @spare:	to look up owners with when there is no memory
+ * @lock:	protects @lookups, and words that say "not looked up yet" or are
+ *		about to; innermost
+ * @lookups:	blocks that are just being looked up
+ * @looked_up:	waited for by who wants one of them
  */
 struct vhd_map {
 	struct vhd_chain *chain;
@@ -58,8 +57,10 @@ struct vhd_map {
 	atomic64_t bytes;
 	atomic64_t owners_bytes;
 	u32 hand;
+	struct vhd_spare spare;
 	spinlock_t lock;	/* see above */
-	u32 evicted[VHD_MAP_EVICT_COUNTS];
+	struct list_head lookups;
+	wait_queue_head_t looked_up;
 };
 
 enum vhd_lookup {
@@ -93,7 +94,7 @@ int vhd_map_init(struct vhd_map *m, struct vhd_chain *c);
 void vhd_map_exit(struct vhd_map *m);
 u64 *vhd_map_slot(struct vhd_map *m, u32 block);
 int vhd_map_resolve(struct vhd_map *m, u32 block);
-void vhd_map_evict(struct vhd_map *m, u32 block, u64 *word);
+void vhd_map_evict(struct vhd_map *m, u64 *word);
 enum vhd_lookup vhd_map_read(struct vhd_map *m, u64 sector, u32 nr, struct vhd_place *e);
 enum vhd_lookup vhd_map_write(struct vhd_map *m, u64 sector, u32 nr, struct vhd_place *e);
 

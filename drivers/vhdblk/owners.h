@@ -47,6 +47,9 @@ struct vhd_owner {
  * @copy:	what the running commit writes; its own
  * @account:	where @bytes, the size of all this, are counted
  * @bytes:	see @account
+ * @spare:	belongs to a &struct vhd_spare
+ * @idle:	is the spare one, and not in use
+ * @readers:	whoever may still be looking at it then, for RCU
  * @nr:		number of @run
  * @run:	the parents' runs, sorted, first at 0; immutable
  *
@@ -68,11 +71,15 @@ struct vhd_owners {
 	u8 *copy;
 	atomic64_t *account;
 	u32 bytes;
+	bool spare;
+	bool idle;
+	unsigned long readers;
 	struct vhd_owner run[];
 } __aligned(64);
 
-struct vhd_owners *vhd_owners_alloc(u32 block, u32 sects, u32 runs, atomic64_t *account);
-struct vhd_owners *vhd_owners_resolve(struct vhd_chain *c, u32 block, atomic64_t *account);
+void vhd_owners_reset(struct vhd_owners *o, u32 block);
+struct vhd_owners *vhd_owners_alloc(u32 block, u32 sects, u32 runs, atomic64_t *account,
+				    gfp_t gfp);
 void vhd_owners_put(struct vhd_owners *o);
 void vhd_owners_free(struct vhd_owners *o);
 u32 vhd_owners_parent_run(const struct vhd_owners *o, u32 first, u32 end,
