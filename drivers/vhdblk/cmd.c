@@ -231,6 +231,7 @@ static void submit_part(struct vhdblk_cmd *cmd, unsigned int flags)
 	cmd->io.write = rq_data_dir(rq) == WRITE;
 	cmd->io.done = part_done;
 	cmd->io.iocb.ki_ioprio = req_get_ioprio(rq);
+	cmd->io.origin = rq->bio;
 	part_iter(cmd, cmd->place.sects, &iter);
 	vhd_io_submit(&l->f, &cmd->io, &iter, cmd->place.sect << VHD_SECTOR_SHIFT, flags);
 }

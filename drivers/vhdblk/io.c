@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The only file that calls ->read_iter, ->write_iter, fsync and fallocate.
+ * The only file that calls ->read_iter, ->write_iter, fsync and fallocate; what
+ * takes bios instead is left to bdev_io.c.
  *
  * Everything here may sleep, except the completion of vhd_io_submit(). Callers
  * run in a scope of memalloc_noio_save(): a write to /dev/vhdN may be what
@@ -19,6 +20,7 @@
 #include <linux/vmalloc.h>
 
 #include "format/vhd_format.h"
+#include "bdev_io.h"
 #include "io.h"
 
 /* Pages of one synchronous transfer. */
@@ -100,6 +102,19 @@ static int drop_pages(struct vhd_file *f)
 	return ret;
 }
 
+/* The file is open, and known to be direct or buffered. */
+static void note_abilities(struct vhd_file *f)
+{
+	struct address_space *mapping = f->file->f_mapping;
+	struct block_device *bdev = f->bdev ? I_BDEV(mapping->host) : NULL;
+
+	f->file->f_mode |= FMODE_NOCMTIME;
+	f->target = f->direct ? bdev : NULL;
+	f->nowait = f->direct && (f->file->f_mode & FMODE_NOWAIT) && (!bdev || bdev_nowait(bdev));
+	f->stable = mapping_stable_writes(mapping) || (bdev && bdev_stable_writes(bdev));
+	f->size = i_size_read(mapping->host);
+}
+
 /**
  * vhd_file_open() - open our own file beside a descriptor of the requester
  * @f: filled; on success owns a reference on @passed
@@ -144,10 +159,7 @@ int vhd_file_open(struct vhd_file *f, struct file *passed, bool write, bool buff
 		vhd_file_close(f);
 		return ret;
 	}
-	f->file->f_mode |= FMODE_NOCMTIME;
-	f->nowait = f->direct && (f->file->f_mode & FMODE_NOWAIT);
-	f->stable = mapping_stable_writes(f->file->f_mapping);
-	f->size = i_size_read(f->file->f_mapping->host);
+	note_abilities(f);
 	return 0;
 }
 
@@ -159,8 +171,11 @@ int vhd_file_open(struct vhd_file *f, struct file *passed, bool write, bool buff
  */
 void vhd_file_close(struct vhd_file *f)
 {
-	if (f->file)
+	if (f->file) {
+		if (f->writable)
+			vhd_bdev_forget_pages(f);
 		vhd_fput(f->file);
+	}
 	if (f->passed)
 		vhd_fput(f->passed);
 	memset(f, 0, sizeof(*f));
@@ -219,6 +234,15 @@ static int io_start_write(struct vhd_io *io)
 	return 0;
 }
 
+static ssize_t start_transfer(struct vhd_io *io, struct iov_iter *iter)
+{
+	const struct file_operations *fop = io->f->file->f_op;
+
+	if (io->f->target)
+		return vhd_bdev_submit(io, iter);
+	return io->write ? fop->write_iter(&io->iocb, iter) : fop->read_iter(&io->iocb, iter);
+}
+
 /**
  * vhd_io_submit() - start a transfer
  * @f: the file
@@ -258,10 +282,8 @@ void vhd_io_submit(struct vhd_file *f, struct vhd_io *io, struct iov_iter *iter,
 			return;
 		}
 		iocb->ki_flags |= IOCB_WRITE;
-		ret = f->file->f_op->write_iter(iocb, iter);
-	} else {
-		ret = f->file->f_op->read_iter(iocb, iter);
 	}
+	ret = start_transfer(io, iter);
 	if (ret != -EIOCBQUEUED)
 		io_complete(iocb, ret);
 	io_put(io);
@@ -366,11 +388,17 @@ int vhd_io_write(struct vhd_file *f, loff_t pos, const void *buf, size_t len)
  * Always through the same struct file: the error of a lost write is reported
  * once for each of them, so the caller latches it.
  *
+ * On a block device this is a flush, after pages that somebody else has made
+ * dirty: their loss is an error too.
+ *
  * Return: 0 or an errno.
  */
 int vhd_io_fsync(struct vhd_file *f)
 {
-	return vfs_fsync(f->file, 1);
+	int ret = vfs_fsync(f->file, 1);
+
+	vhd_bdev_forget_pages(f);
+	return ret;
 }
 
 static int zero_by_writing(struct vhd_file *f, loff_t pos, u64 len)
@@ -434,6 +462,11 @@ int vhd_io_zero(struct vhd_file *f, loff_t pos, u64 len, bool unmap)
 	loff_t first = round_up(pos, PAGE_SIZE), end = round_down(pos + len, PAGE_SIZE);
 	int ret;
 
+	if (f->target) {
+		ret = vhd_bdev_zero(f->target, pos, len, unmap);
+		note_write(f);
+		return ret;
+	}
 	if (first >= end)
 		return zero_by_writing(f, pos, len);
 	ret = zero_by_writing(f, pos, first - pos);
@@ -459,8 +492,12 @@ void vhd_io_discard(struct vhd_file *f, loff_t pos, u64 len)
 
 	if (first >= end)
 		return;
+	if (f->target)
+		vhd_bdev_discard(f->target, first, end - first);
+	else
+		vfs_fallocate(f->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, first,
+			      end - first);
 	note_write(f);
-	vfs_fallocate(f->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, first, end - first);
 }
 
 /**
@@ -507,13 +544,18 @@ int vhd_io_truncate(struct vhd_file *f, loff_t size)
  * @f: a file
  *
  * Does so if it was written since the last time. Our own file never touches
- * time stamps; backup programs rely on them.
+ * time stamps; backup programs rely on them. A block device has none that
+ * anybody looks at; there it is the page cache that stops showing the past.
  */
 void vhd_io_touch(struct vhd_file *f)
 {
-	if (f->bdev || !READ_ONCE(f->modified))
+	if (!READ_ONCE(f->modified))
 		return;
 	WRITE_ONCE(f->modified, false);
+	if (f->bdev) {
+		vhd_bdev_forget_pages(f);
+		return;
+	}
 	file_start_write(f->passed);
 	file_update_time(f->passed);
 	file_end_write(f->passed);

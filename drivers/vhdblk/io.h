@@ -2,6 +2,7 @@
 #ifndef _VHD_IO_H
 #define _VHD_IO_H
 
+#include <linux/bio.h>
 #include <linux/bvec.h>
 #include <linux/completion.h>
 #include <linux/file.h>
@@ -17,9 +18,11 @@
  * @size:	bytes, when it was opened
  * @dma_align:	mask for buffer addresses, for the limits of the disk
  * @bdev:	a block device: cannot be extended
+ * @target:	a block device that is not buffered: bios go there, past @file and
+ *		the page cache
  * @writable:	opened for writing
  * @direct:	I/O goes around the page cache
- * @nowait:	IOCB_NOWAIT is understood
+ * @nowait:	IOCB_NOWAIT or REQ_NOWAIT is understood
  * @modified:	written since vhd_io_touch()
  * @stable:	the file system wants pages that do not change under write
  */
@@ -28,6 +31,7 @@ struct vhd_file {
 	struct file *file;
 	u64 size;
 	u32 dma_align;
+	struct block_device *target;
 	bool bdev;
 	bool writable;
 	bool direct;
@@ -38,6 +42,9 @@ struct vhd_file {
 
 /**
  * struct vhd_io - one asynchronous transfer
+ * @iocb:	what a file needs; its @ki_ioprio is the caller's
+ * @bio:	what a block device needs
+ * @origin:	on behalf of which bio, for its control group; or NULL
  * @done:	called once, from any context; @ret is the number of bytes or a
  *		negative errno
  *
@@ -46,6 +53,8 @@ struct vhd_file {
  */
 struct vhd_io {
 	struct kiocb iocb;
+	struct bio bio;
+	struct bio *origin;
 	struct vhd_file *f;
 	atomic_t ref;
 	bool write;

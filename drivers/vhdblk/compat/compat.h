@@ -33,6 +33,15 @@ static inline unsigned int vhd_bio_first_offset(const struct bio *bio)
 #endif
 }
 
+static inline void vhd_bio_set_first_offset(struct bio *bio, unsigned int offset)
+{
+#ifdef VHDBLK_HAVE_BI_OFFSET
+	bio->bi_iter.bi_offset = offset;
+#else
+	bio->bi_iter.bi_bvec_done = offset;
+#endif
+}
+
 /* An exclusive claim: a file since 6.9. REMOVE WITH 6.1 */
 #ifdef VHDBLK_HAVE_BDEV_FILE
 #define vhd_bdev_claim file
