@@ -59,6 +59,16 @@ noise() {
 		oflag=seek_bytes conv=notrunc,fsync status=none
 }
 
+# on_device FILE DEVICE: the image, with its footer at the device's end
+on_device() {
+	local size
+	size=$(stat -c %s "$1")
+	head -c $((size - 512)) "$1" | dd of="$2" bs=64K iflag=fullblock status=none
+	tail -c 512 "$1" | dd of="$2" bs=512 status=none \
+		seek=$(($(blockdev --getsz "$2") - 1))
+	sync
+}
+
 # refuses CMD...: it fails, and that is right
 refuses() {
 	! "$@" >/dev/null 2>&1
