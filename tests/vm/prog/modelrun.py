@@ -6,6 +6,9 @@ For each combination of base type, block size of the leaf, depth class and size
 relation: make a chain, attach it, let `model` loose on it, detach it, and see
 that the driver, `vhdctl check`, the oracle and qemu-img agree about the result
 and that no parent changed. The last line printed says whether they did.
+
+With --devices each file of a chain is a block device while `model` runs; what is
+compared afterwards are the files again.
 """
 
 import argparse
@@ -20,6 +23,7 @@ import threading
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 sys.path.insert(0, "tests/images")
 from vhdchain import Builder, mixed_spec           # noqa: E402
@@ -70,6 +74,33 @@ def pick_size(rng):
     return rng.randrange(low << 11, high << 11) << 9
 
 
+def make_room(path, manifest):
+    """Move the end footer: on a device, what lies before it is all there is to grow into."""
+    block = manifest["block_size"]
+    if not block:
+        return
+    with open(path, "rb+") as file:
+        old = file.seek(-512, os.SEEK_END)
+        footer = file.read()
+        room = (manifest["size"] // block + 2) * (block + (block >> 12) + 8192)
+        file.truncate((old + room + 4095) & ~4095)
+        file.seek(old)
+        file.write(bytes(512))
+        file.seek(-512, os.SEEK_END)
+        file.write(footer)
+
+
+def carrier(stack, path):
+    """A linear device on a loop device on that file, until the stack is left."""
+    loop = run("losetup", "--direct-io=on", "--find", "--show", path)
+    stack.callback(run, "losetup", "--detach", loop)
+    name = "model-" + os.path.basename(loop)
+    run("dmsetup", "create", name, "--table",
+        f"0 {run('blockdev', '--getsz', loop)} linear {loop} 0")
+    stack.callback(run, "dmsetup", "remove", "--retry", name)
+    return "/dev/mapper/" + name
+
+
 class Chain:
     """One combination, from generation to the last comparison."""
 
@@ -77,6 +108,7 @@ class Chain:
         self.base, self.block, self.depth, self.relation = combination
         self.seed = args.seed + number
         self.ops = args.ops
+        self.devices = args.devices
         self.folder = os.path.join(args.dir, str(number))
         self.counts = ""
         self.rng = random.Random(self.seed)
@@ -112,15 +144,22 @@ class Chain:
         """The device's path."""
         return run("vhdctl", "attach", *options, *self.named(), self.leaf)
 
+    def attach_devices(self, stack):
+        """The same, of devices that hold the files until the stack is left."""
+        make_room(self.leaf, self.manifest)
+        paths = [self.path(entry["file"]) for entry in self.manifest["files"]]
+        leaf, *parents = [carrier(stack, path) for path in paths]
+        named = [word for parent in parents for word in ("--parent", parent)]
+        return run("vhdctl", "attach", *named, leaf)
+
     def exercise(self):
         """The random requests."""
-        device = self.attach()
-        try:
+        with ExitStack() as stack:
+            device = self.attach_devices(stack) if self.devices else self.attach()
+            stack.callback(run, "vhdctl", "detach", device)
             block = str(self.manifest["block_size"] or 2 << 20)
             self.counts = run("model", "run", "-s", str(self.seed), "-n", str(self.ops), "-b",
                               block, "-o", self.path("expect"), self.path("initial"), device)
-        finally:
-            run("vhdctl", "detach", device)
 
     def compare(self, path):
         """A file or device against the model."""
@@ -195,6 +234,7 @@ def parse_args():
     parser.add_argument("--ops", type=int, default=300)
     parser.add_argument("--every", type=int, default=1, help="only each Nth combination")
     parser.add_argument("--first", type=int, default=0, help="and not those before this one")
+    parser.add_argument("--devices", action="store_true", help="attach block devices")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("dir")
     return parser.parse_args()
