@@ -230,6 +230,8 @@ static void start_read(struct vhd_fetch *f, struct vhd_fetch_span *s, u64 pos, u
 	r->f = f;
 	r->span = s;
 	r->io.write = false;
+	r->io.origin = NULL;
+	r->io.iocb.ki_ioprio = 0;
 	r->io.done = read_done;
 	r->bv.bv_page = is_vmalloc_addr(buf) ? vmalloc_to_page(buf) : virt_to_page(buf);
 	r->bv.bv_offset = offset_in_page(buf);
