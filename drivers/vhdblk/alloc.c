@@ -111,12 +111,25 @@ static void kick(struct vhd_alloc *a)
 	wake_up(&a->wait);
 }
 
-/* Extend before the last quarter of an extension is used up. */
+/**
+ * vhd_alloc_is_low() - is it time to extend the file?
+ * @a: allocator
+ *
+ * An extension takes a commit of the file system's journal; blocks for half of
+ * the next one should be left for as long as that takes.
+ *
+ * Context: under the allocator's lock.
+ */
+bool vhd_alloc_is_low(const struct vhd_alloc *a)
+{
+	u64 low = min_t(u64, (u64)a->unused * slot_sects(a), a->step / 2);
+
+	return a->next + low > a->end - 1;
+}
+
 static void kick_if_low(struct vhd_alloc *a)
 {
-	u64 low = min_t(u64, a->unused, 4) * slot_sects(a);
-
-	if (!a->leaf->f.bdev && !a->no_space && a->next + low > a->end - 1)
+	if (!a->leaf->f.bdev && !a->no_space && vhd_alloc_is_low(a))
 		kick(a);
 }
 

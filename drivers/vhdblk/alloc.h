@@ -35,6 +35,7 @@ struct vhd_slot {
  * @next:	first sector behind everything that is in use
  * @end:	end of the file in sectors; the footer is the last
  * @stale_end:	below this the file may hold anything; above, zeros
+ * @step:	sectors of the next extension; doubles while writes wait for one
  * @unused:	blocks of the disk that the leaf does not hold
  * @waiting:	writes that want a slot and wait for the file to grow
  * @parked:	writes that want a block which another one is allocating
@@ -67,6 +68,7 @@ struct vhd_alloc {
 	u64 next;
 	u64 end;
 	u64 stale_end;
+	u32 step;
 	u32 unused;
 	struct list_head waiting;
 	struct list_head parked;
@@ -104,6 +106,7 @@ int vhd_alloc_trim(struct vhd_alloc *a);
 void vhd_alloc_fail(struct vhd_alloc *a, int err);
 void vhd_alloc_report(struct vhd_alloc *a, int err);
 bool vhd_alloc_awaits_slots(struct vhd_alloc *a);
+bool vhd_alloc_is_low(const struct vhd_alloc *a);
 
 /* Space may come back: nothing is lost and everything can be tried again. */
 static inline bool vhd_is_full(int err)

@@ -10,8 +10,9 @@
 
 #include "alloc.h"
 
-/* Sectors of one extension: 64 MiB. */
-#define RESERVE_SECTS	(64u << (20 - VHD_SECTOR_SHIFT))
+/* Sectors of one extension: 32 to 128 MiB. */
+#define RESERVE_LEAST	(32u << (20 - VHD_SECTOR_SHIFT))
+#define RESERVE_MOST	(128u << (20 - VHD_SECTOR_SHIFT))
 
 /*
  * Something failed before the new footer was durable. The old one is still
@@ -56,8 +57,10 @@ static u64 wanted(struct vhd_alloc *a, u64 *least)
 	u64 want;
 
 	mutex_lock(&a->lock);
+	if (!list_empty(&a->waiting))
+		a->step = min(a->step * 2, RESERVE_MOST);
 	*least = max(a->next, a->end) + 2 * stride;
-	want = max(a->next, a->end) + clamp_t(u64, RESERVE_SECTS, 2 * stride,
+	want = max(a->next, a->end) + clamp_t(u64, a->step, 2 * stride,
 					      max_t(u64, a->unused, 2) * stride);
 	mutex_unlock(&a->lock);
 	return want;
@@ -84,7 +87,7 @@ static bool still_needed(struct vhd_alloc *a)
 
 	mutex_lock(&a->lock);
 	needed = !a->failed && !a->leaf->f.bdev &&
-		 (!list_empty(&a->waiting) || !a->no_space);
+		 (!list_empty(&a->waiting) || (!a->no_space && vhd_alloc_is_low(a)));
 	mutex_unlock(&a->lock);
 	return needed;
 }
@@ -170,6 +173,7 @@ static int init_writable(struct vhd_alloc *a)
 	a->stale_end = l->f.bdev ? ~0ULL : a->end;
 	/* The padding of the BAT to a page stays padding. */
 	a->next = max(vhd_layer_used_end(l), round_up(l->layout.meta_end, 8));
+	a->step = RESERVE_LEAST;
 	a->unused = l->layout.entries - l->allocated;
 	a->bat_dirty = kvcalloc(BITS_TO_LONGS(a->map->nr_blocks), sizeof(long), GFP_KERNEL);
 	return a->bat_dirty ? 0 : -ENOMEM;
