@@ -156,7 +156,7 @@ static int run_barrier(struct vhd_exec *x)
 	return vhd_io_fsync(&x->leaf->f);
 }
 
-static int exec_step(struct vhd_exec *x, struct vhd_plan *plan, const struct vhd_step *step)
+static int begin_step(struct vhd_exec *x, struct vhd_plan *plan, const struct vhd_step *step)
 {
 	struct vhd_file *f = &x->leaf->f;
 	u64 pos = step->sect << VHD_SECTOR_SHIFT, len = (u64)step->nr << VHD_SECTOR_SHIFT;
@@ -186,6 +186,19 @@ static int exec_step(struct vhd_exec *x, struct vhd_plan *plan, const struct vhd
 		return run_barrier(x);
 	}
 	return -EINVAL;
+}
+
+static int exec_step(struct vhd_exec *x, struct vhd_plan *plan, const struct vhd_step *step)
+{
+	unsigned int flags;
+	int ret;
+
+	if (step->kind == VHD_STEP_BARRIER)
+		return begin_step(x, plan, step);
+	flags = vhd_swap_begin(&x->leaf->f);
+	ret = begin_step(x, plan, step);
+	vhd_swap_end(flags);
+	return ret;
 }
 
 /* A write has tried again by itself, and says so later. */

@@ -8,6 +8,7 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/sched.h>
+#include <linux/sched/mm.h>
 #include <linux/uio.h>
 
 /**
@@ -25,6 +26,7 @@
  * @nowait:	IOCB_NOWAIT or REQ_NOWAIT is understood
  * @modified:	written since vhd_io_touch()
  * @stable:	the file system wants pages that do not change under write
+ * @swap:	there is swap on the disk: see vhd_swap_begin()
  */
 struct vhd_file {
 	struct file *passed;
@@ -38,6 +40,7 @@ struct vhd_file {
 	bool nowait;
 	bool stable;
 	bool modified;
+	bool swap;
 };
 
 /**
@@ -75,6 +78,39 @@ static inline void vhd_fput(struct file *file)
 		__fput_sync(file);
 	else
 		fput(file);
+}
+
+/*
+ * While memory is short, reclaim waits for our writes to swap, they wait for the
+ * locks of the file below, and whoever holds these must not wait for reclaim. So
+ * from the first write to swap on everybody who serves the disk may use the last
+ * reserves, and gets -ENOMEM instead of waiting when these are gone. Not fsync
+ * and not what goes through the page cache: file systems refuse to write pages
+ * back for such a caller.
+ *
+ * Bios are another matter. Reclaim and the file below take them from the same
+ * pool, which never touches those reserves: two that reclaim holds are enough
+ * for it to wait for us and for us to wait for it. Only a real-time task gets
+ * memory for a bio where others, reclaim too, already get none.
+ */
+static inline bool vhd_swap_on(const struct vhd_file *f)
+{
+	return f->direct && READ_ONCE(f->swap);
+}
+
+static inline unsigned int vhd_swap_begin(const struct vhd_file *f)
+{
+	if (!vhd_swap_on(f))
+		return current->flags & PF_MEMALLOC;
+	sched_set_fifo_low(current);
+	return memalloc_noreclaim_save();
+}
+
+static inline void vhd_swap_end(unsigned int flags)
+{
+	if ((current->flags & PF_MEMALLOC) && !flags)
+		sched_set_normal(current, 0);
+	memalloc_noreclaim_restore(flags);
 }
 
 int vhd_file_open(struct vhd_file *f, struct file *passed, bool write, bool buffered);

@@ -41,7 +41,7 @@ static void drain(struct vhdblk_hctx *h, struct llist_node *list, struct vhdblk_
 
 	blk_start_plug(&plug);
 	llist_for_each_entry_safe(cmd, n, llist_reverse_order(list), node) {
-		vhdblk_scope_follow(scope, vhdblk_cmd_rq(cmd));
+		vhdblk_scope_follow(scope, cmd);
 		if (vhdblk_cmd_fast(cmd)) {
 			h->served++;
 			continue;

@@ -5,7 +5,7 @@
  * Memory reclaim may be waiting for a request, so whoever serves it must not
  * wait for the I/O of others when it wants memory (NOIO), must not be throttled
  * for dirty pages that it is to clean (LOCAL_THROTTLE), and may use the reserves
- * if the request is to free memory by swapping.
+ * if there is swap on the disk.
  */
 #include <linux/blk-cgroup.h>
 #include <linux/blk-mq.h>
@@ -29,14 +29,16 @@ void vhdblk_scope_enter(struct vhdblk_scope *s)
 	s->css = NULL;
 }
 
-static void follow_swap(struct vhdblk_scope *s, bool swap)
+static void follow_swap(struct vhdblk_scope *s, const struct vhd_file *f)
 {
+	bool swap = f && vhd_swap_on(f);
+
 	if (swap == s->swap)
 		return;
 	if (swap)
-		s->noreclaim = memalloc_noreclaim_save();
+		s->noreclaim = vhd_swap_begin(f);
 	else
-		memalloc_noreclaim_restore(s->noreclaim);
+		vhd_swap_end(s->noreclaim);
 	s->swap = swap;
 }
 
@@ -56,14 +58,14 @@ static void follow_cgroup(struct vhdblk_scope *s, struct bio *bio)
 /**
  * vhdblk_scope_follow() - the next request, or none for now
  * @s: entered
- * @rq: request, or NULL
+ * @cmd: its command, or NULL
  *
  * The thread holds the cgroup of the last one until the next call.
  */
-void vhdblk_scope_follow(struct vhdblk_scope *s, const struct request *rq)
+void vhdblk_scope_follow(struct vhdblk_scope *s, const struct vhdblk_cmd *cmd)
 {
-	follow_swap(s, rq && (rq->cmd_flags & REQ_SWAP));
-	follow_cgroup(s, rq ? rq->bio : NULL);
+	follow_swap(s, cmd ? &vhd_chain_leaf(cmd->q->chain)->f : NULL);
+	follow_cgroup(s, cmd ? vhdblk_cmd_rq(cmd)->bio : NULL);
 }
 
 /**

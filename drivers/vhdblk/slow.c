@@ -27,7 +27,7 @@ static void serve(struct vhdblk_cmd *cmd)
 	struct vhdblk_scope scope;
 
 	vhdblk_scope_enter(&scope);
-	vhdblk_scope_follow(&scope, rq);
+	vhdblk_scope_follow(&scope, cmd);
 	/* Memory comes back, for instance from what we are asked to write. */
 	if (cmd->no_memory)
 		msleep(20);
