@@ -29,6 +29,9 @@ help:
 	@echo '  make fuzz T=SECONDS   the fuzzers, each for T seconds (60)'
 	@echo '  make test-vm LANE=oldstable|backports|latest|debug [CASES="..."]'
 	@echo '  make soak             what is too long for make check'
+	@echo '  make bench [KERNELS="oldstable latest"] [PAIRS=15] [RUN_SECONDS=5]'
+	@echo '                        beside its rivals, 40 minutes for each kernel'
+	@echo '  make bench-smoke      two minutes; fails only below half of a gate'
 	@echo '  make ynl, ynl-check   make or check what comes from the netlink spec'
 	@echo '  make clean'
 	@echo ''
@@ -95,6 +98,24 @@ test-vm:
 soak:
 	$(Q)tests/check.sh soak soak-debug
 
+KERNELS ?= oldstable latest
+PAIRS ?= 15
+RUN_SECONDS ?= 5
+# Not every variable, but those that the results depend on.
+BENCH_COMMAND = make bench KERNELS="$(KERNELS)" PAIRS=$(PAIRS) RUN_SECONDS=$(RUN_SECONDS)
+bench: bench-ready
+	$(Q)tests/bench/run --pairs $(PAIRS) --seconds $(RUN_SECONDS) \
+		--command '$(BENCH_COMMAND)' $(KERNELS)
+
+bench-smoke: KERNELS = oldstable
+bench-smoke: bench-ready
+	$(Q)tests/bench/run --smoke $(KERNELS)
+
+bench-ready:
+	$(Q)tools/scripts/setup tools vm
+	$(Q)$(MAKE) tools
+	$(Q)for lane in $(KERNELS); do tests/vm/lane build $$lane || exit; done
+
 ynl:
 	$(Q)tools/scripts/ynl-gen
 
@@ -109,4 +130,5 @@ clean:
 
 .PHONY: all help module-if-possible module tools install dkms-install \
 	tools-install uninstall demo check check-host style fuzz test-vm soak \
+	bench bench-smoke bench-ready \
 	ynl ynl-check clean
