@@ -16,15 +16,16 @@ mkdir -p "$log"
 # beside kill, debug and memory, backports beside latest. A group is stopped and fails at
 # CHECK_SLACK times its share.
 declare -A share=(
-	[setup]=20 [style]=2 [host]=1 [fuzz]=1 [oldstable]=14 [kill]=9
-	[debug]=12 [memory]=5 [backports]=5 [latest]=5 [soak]=240 [soak-debug]=60
+	[setup]=20 [style]=2 [host]=2 [fuzz]=1 [oldstable]=24 [kill]=13
+	[debug]=15 [memory]=5 [bench]=4 [backports]=6 [latest]=6
+	[soak]=240 [soak-debug]=60
 )
 slack=${CHECK_SLACK:-2}
 
 declare -A lanes_of=(
 	[style]=oldstable [oldstable]=oldstable [kill]=oldstable
 	[debug]=debug [memory]=oldstable [backports]=backports [latest]=latest
-	[soak]=oldstable [soak-debug]=debug
+	[bench]=oldstable [soak]=oldstable [soak-debug]=debug
 )
 declare -A suite_of=(
 	[oldstable]=oldstable [debug]=debug [memory]=memory [backports]=short
@@ -34,7 +35,7 @@ declare -A suite_of=(
 declare -A memory_of=([memory]=512)
 
 groups=("$@")
-[ "$#" -gt 0 ] || groups=(style host fuzz oldstable kill debug memory)
+[ "$#" -gt 0 ] || groups=(style host fuzz oldstable kill debug memory bench)
 for group in "${groups[@]}"; do
 	[ -n "${share[$group]:-}" ] ||
 		{ echo "check.sh: no group '$group'" >&2; exit 1; }
@@ -114,10 +115,13 @@ run_host() {
 	step quiet host make -C tests/host check
 	step quiet vhdctl tests/host/vhdctl_test.sh
 	step quiet badinput make -C tests/vm/prog check-host
+	step quiet bench-arithmetic /usr/bin/python3 tests/bench/selftest.py
 	step quiet images /usr/bin/python3 tests/images/selftest.py
 }
 
 run_fuzz() { step quiet fuzz make -C tests/fuzz smoke; }
+
+run_bench() { step aloud bench tests/bench/run --smoke oldstable; }
 
 run_kill() { step aloud kill tests/vm/kill.sh -k oldstable; }
 
@@ -147,7 +151,7 @@ sets_needed() {
 	echo tools
 	! needs style style || echo style
 	! needs host host fuzz || echo host
-	! needs vm oldstable kill debug memory backports latest soak soak-debug || echo vm
+	! needs vm oldstable kill debug memory backports latest soak soak-debug bench || echo vm
 }
 
 lanes_needed() {
@@ -199,7 +203,7 @@ run() { # GROUP
 	start=$(date +%s)
 	echo "== $group"
 	case $group in
-	setup|style|host|fuzz|kill) "run_$group" ;;
+	setup|style|host|fuzz|kill|bench) "run_$group" ;;
 	*) run_vm ;;
 	esac
 	minutes=$(awk -v s=$(($(date +%s) - start)) 'BEGIN { printf "%.1f", s / 60 }')
@@ -252,10 +256,13 @@ run setup
 for group in "${groups[@]}"; do
 	case $group in
 	style|host|fuzz) run "$group" ;;
+	bench) ;;
 	*) machines+=("$group") ;;
 	esac
 done
 [ "${#machines[@]}" -eq 0 ] || side_by_side "${machines[@]}"
+# What is measured wants the whole machine.
+! needs bench bench || run bench
 
 printf '\n%-10s %7s %7s %7s %8s %6s\n' group passed failed skipped minutes share
 printf '%s\n' "${table[@]}" ''
