@@ -28,6 +28,7 @@
 #include <linux/slab.h>
 
 #include "alloc.h"
+#include "trace.h"
 
 /*
  * What a new block takes. The memory is there before the slot is taken and the
@@ -252,6 +253,7 @@ static void unpark(struct vhd_alloc *a, u32 block, struct list_head *out)
 /* What may take time, without the lock; then the block is there, or its slot is back. */
 static int fill_block(struct vhd_alloc *a, u32 block, u64 *word, struct fresh_block *fresh)
 {
+	u32 entry = fresh->slot->entry;
 	int ret = clean_slot(a, fresh);
 	LIST_HEAD(woken);
 
@@ -268,6 +270,7 @@ static int fill_block(struct vhd_alloc *a, u32 block, u64 *word, struct fresh_bl
 	}
 	unpark(a, block, &woken);
 	mutex_unlock(&a->lock);
+	trace_vhdblk_alloc(a, block, entry, fresh->stale, ret);
 	wake_list(&woken, 0);
 	if (vhd_is_full(ret))
 		vhd_alloc_report(a, ret);
@@ -312,6 +315,7 @@ static void unpublish_block(struct vhd_alloc *a, u32 block, u64 *word, struct vh
 	struct vhd_owners *o;
 
 	slot->entry = vhd_alloc_entry(a, block, &o);
+	trace_vhdblk_free(a, block, slot->entry);
 	list_add_tail(&slot->list, &a->freed);
 	WRITE_ONCE(*word, 0);
 	a->unused++;

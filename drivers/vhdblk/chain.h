@@ -8,6 +8,7 @@
  * struct vhd_chain - the ordered set of files behind one disk
  * @depth:	number of layers, 1 to VHD_MAX_DEPTH
  * @level:	disks of ours below any of the files
+ * @index:	N of /dev/vhdN, for tracepoints; set by the device
  * @layer:	leaf first
  *
  * Constant from vhd_chain_open() to vhd_chain_close().
@@ -15,6 +16,7 @@
 struct vhd_chain {
 	u32 depth;
 	int level;
+	int index;
 	struct vhd_layer layer[];
 };
 

@@ -10,6 +10,7 @@
 #include <linux/mm.h>
 
 #include "cmd.h"
+#include "trace.h"
 
 static bool is_fua(const struct vhdblk_cmd *cmd)
 {
@@ -29,6 +30,7 @@ void vhdblk_cmd_end(struct vhdblk_cmd *cmd, int err)
 		atomic64_inc(&cmd->q->errors);
 		cmd->q->report(cmd->q, err);
 	}
+	trace_vhdblk_complete(cmd, err);
 	cmd->status = err == -ENOSPC || err == -EDQUOT ? BLK_STS_NOSPC : errno_to_blk_status(err);
 	blk_mq_complete_request(vhdblk_cmd_rq(cmd));
 }
@@ -143,6 +145,7 @@ static void part_done(struct vhd_io *io, long ret)
 	cmd->no_memory = ret == -ENOMEM;
 	if (cmd->no_memory || would_block(io, ret)) {
 		atomic64_inc(&cmd->q->slow_served);
+		trace_vhdblk_class(cmd, VHDBLK_CLASS_SLOW);
 		vhdblk_cmd_slow(cmd);
 		return;
 	}
@@ -233,6 +236,7 @@ static void submit_part(struct vhdblk_cmd *cmd, unsigned int flags)
 	cmd->io.iocb.ki_ioprio = req_get_ioprio(rq);
 	cmd->io.origin = rq->bio;
 	part_iter(cmd, cmd->place.sects, &iter);
+	trace_vhdblk_submit(cmd, flags);
 	vhd_io_submit(&l->f, &cmd->io, &iter, cmd->place.sect << VHD_SECTOR_SHIFT, flags);
 }
 
@@ -272,6 +276,7 @@ bool vhdblk_cmd_fast(struct vhdblk_cmd *cmd)
 	if (e->layer && e->sects == cmd->left && !e->owners &&
 	    (!is_fua(cmd) || durable_alone(cmd)) &&
 	    vhd_chain_layer(cmd->q->chain, e->layer)->f.nowait) {
+		trace_vhdblk_class(cmd, VHDBLK_CLASS_FAST);
 		submit_part(cmd, VHD_IO_NOWAIT);
 		return true;
 	}
@@ -350,6 +355,7 @@ bool vhdblk_cmd_hole(struct vhdblk_cmd *cmd)
 	rq_for_each_segment(bv, rq, ri)
 		memzero_bvec(&bv);
 	atomic64_inc(&cmd->q->holes);
+	trace_vhdblk_class(cmd, VHDBLK_CLASS_HOLE);
 	vhdblk_cmd_finish(cmd, 0);
 	return true;
 }

@@ -31,6 +31,7 @@
 #include <linux/sort.h>
 
 #include "commit.h"
+#include "trace.h"
 
 /* Data that nobody asked to be durable become so after this long. */
 #define COMMIT_INTERVAL	(5 * HZ)
@@ -260,8 +261,11 @@ static void collect(struct vhd_commit *c)
 	mutex_unlock(&c->alloc->lock);
 	sort(c->item, c->nr, sizeof(*c->item), compare_items, NULL);
 	merge_items(c);
-	for (i = 0; i < c->nr; i++)
+	for (i = 0; i < c->nr; i++) {
 		c->change[i] = c->item[i].change;
+		c->entries += !!(c->change[i].flags & VHD_CHANGE_BAT);
+		c->bitmaps += !!(c->change[i].flags & VHD_CHANGE_BITMAP);
+	}
 }
 
 /* What was not written is as dirty as before. */
@@ -361,12 +365,17 @@ static bool is_dirty(struct vhd_commit *c)
  * dirty meanwhile is the next commit's, or a busy writer would keep everybody
  * waiting.
  */
-static int commit_all(struct vhd_commit *c)
+static int commit_all(struct vhd_commit *c, struct list_head *waiters)
 {
 	int ret = c->alloc->failed ? -EIO : 0;
 
 	if (ret)
 		return ret;
+	c->number++;
+	c->entries = 0;
+	c->bitmaps = 0;
+	c->fsyncs = atomic64_read(&c->exec.fsyncs);
+	trace_vhdblk_commit_begin(c, waiters);
 	begin_sweep(c);
 	do {
 		collect(c);
@@ -374,6 +383,7 @@ static int commit_all(struct vhd_commit *c)
 		cond_resched();
 	} while (!ret && !sweep_done(c));
 	end_sweep(c, ret);
+	trace_vhdblk_commit_end(c, ret);
 	return ret;
 }
 
@@ -392,7 +402,7 @@ static void serve(struct vhd_commit *c)
 	int ret = 0;
 
 	if (take_waiters(c, &waiters) || is_dirty(c))
-		ret = commit_all(c);
+		ret = commit_all(c, &waiters);
 	list_for_each_entry_safe(w, n, &waiters, list) {
 		list_del_init(&w->list);
 		w->wake(w, ret);
@@ -479,7 +489,7 @@ int vhd_commit_stop(struct vhd_commit *c)
 		return 0;
 	kthread_stop(c->task);
 	c->task = NULL;
-	ret = commit_all(c);
+	ret = commit_all(c, &c->waiters);
 	vhd_io_touch(&c->alloc->leaf->f);
 	return ret;
 }

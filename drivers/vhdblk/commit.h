@@ -30,6 +30,9 @@ struct vhd_commit_item {
  * @reclaim:	look for slots that can be used again, and commit what is dirty
  * @was_full:	the last commit found no space
  * @commits:	how many wrote something
+ * @number:	of the running commit, or of the last one
+ * @entries, @bitmaps: what it has taken of either so far, for tracepoints
+ * @fsyncs:	of @exec when it began
  *
  * Lock order: alloc->lock, then @lock.
  */
@@ -49,6 +52,10 @@ struct vhd_commit {
 	bool reclaim;
 	bool was_full;
 	atomic64_t commits;
+	u64 number;
+	u64 fsyncs;
+	u32 entries;
+	u32 bitmaps;
 };
 
 int vhd_commit_init(struct vhd_commit *c, struct vhd_alloc *a, const char *name);

@@ -234,6 +234,7 @@ static int device_start(struct vhdblk_device *dev, const struct vhdblk_params *p
 		q->chain = NULL;
 		return ret;
 	}
+	q->chain->index = dev->index;
 	q->writable = !p->read_only;
 	q->submit_inline = p->submit_inline;
 	q->report = report_error;

@@ -12,6 +12,7 @@
 #include <linux/wait.h>
 
 #include "map.h"
+#include "trace.h"
 
 /**
  * vhd_map_slot() - the word of a block, to change it
@@ -263,6 +264,7 @@ static void end_lookup(struct vhd_map *m, struct lookup *l, u64 *slot, u64 new)
 int vhd_map_resolve(struct vhd_map *m, u32 block)
 {
 	u64 *slot = vhd_map_slot(m, block), new = VHD_WORD_UNRESOLVED;
+	u64 start = trace_vhdblk_resolve_enabled() ? ktime_get_ns() : 0;
 	struct lookup l = { .block = block };
 	struct vhd_owners *o;
 
@@ -273,6 +275,7 @@ int vhd_map_resolve(struct vhd_map *m, u32 block)
 		return 0;
 	}
 	o = vhd_owners_resolve(m->chain, block, &m->owners_bytes, &m->spare);
+	trace_vhdblk_resolve(m, block, o, start);
 	if (!IS_ERR(o)) {
 		atomic64_inc(&m->resolves);
 		new = collapse(o, vhd_chain_leaf(m->chain)->id);

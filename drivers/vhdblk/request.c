@@ -28,6 +28,7 @@
 #include "inline.h"
 #include "scope.h"
 #include "slow.h"
+#include "trace.h"
 
 static struct vhdblk_cmd *cmd_of(struct request *rq)
 {
@@ -47,6 +48,7 @@ static void drain(struct vhdblk_hctx *h, struct llist_node *list, struct vhdblk_
 			continue;
 		}
 		atomic64_inc(&h->q->slow_served);
+		trace_vhdblk_class(cmd, VHDBLK_CLASS_SLOW);
 		vhdblk_cmd_slow(cmd);
 	}
 	blk_finish_plug(&plug);
@@ -123,6 +125,7 @@ static blk_status_t dispatch(struct vhdblk_cmd *cmd, struct vhdblk_hctx *h)
 	case REQ_OP_DISCARD:
 	case REQ_OP_WRITE_ZEROES:
 		atomic64_inc(&h->q->slow_served);
+		trace_vhdblk_class(cmd, VHDBLK_CLASS_SLOW);
 		vhdblk_cmd_slow(cmd);
 		break;
 	default:

@@ -9,6 +9,7 @@
 #include <linux/slab.h>
 
 #include "alloc.h"
+#include "trace.h"
 
 /* Sectors of one extension: 32 to 128 MiB. */
 #define RESERVE_LEAST	(32u << (20 - VHD_SECTOR_SHIFT))
@@ -32,6 +33,7 @@ static int extend_to(struct vhd_alloc *a, u64 new_end)
 		return -EIO;
 	vhd_plan_extend(&plan, a->end, new_end);
 	ret = vhd_exec_plan(&a->exec, &plan);
+	trace_vhdblk_extend(a, new_end, ret);
 	if (ret && a->exec.failed != VHD_STEP_ZERO) {
 		if (a->exec.failed == VHD_STEP_BARRIER || take_back(a))
 			vhd_alloc_fail(a, ret);
