@@ -226,6 +226,7 @@ static void publish_block(struct vhd_alloc *a, u32 block, u64 *word, struct fres
 		WRITE_ONCE(*word, vhd_word_full(a->leaf->id, data) | VHD_WORD_UNCOMMITTED);
 	}
 	a->unused--;
+	a->leaf->misaligned += !!(data % 8);
 	vhd_alloc_make_dirty(a, block);
 	atomic64_inc(&a->allocations);
 }
@@ -316,6 +317,7 @@ static void unpublish_block(struct vhd_alloc *a, u32 block, u64 *word, struct vh
 
 	slot->entry = vhd_alloc_entry(a, block, &o);
 	trace_vhdblk_free(a, block, slot->entry);
+	a->leaf->misaligned -= !!(vhd_bat_data_sect(&a->leaf->layout, slot->entry) % 8);
 	list_add_tail(&slot->list, &a->freed);
 	WRITE_ONCE(*word, 0);
 	a->unused++;

@@ -59,8 +59,8 @@ struct vhd_error {
  * @allocated:	blocks that this layer holds
  * @misaligned:	of these, blocks whose data do not start on 4 KiB
  *
- * Everything but the BAT of the leaf is constant from open to close; that one
- * belongs to the thread that commits.
+ * Everything but the BAT of the leaf and its @misaligned is constant from open to
+ * close; the one belongs to the thread that commits, the other to the allocator.
  */
 struct vhd_layer {
 	struct vhd_file f;

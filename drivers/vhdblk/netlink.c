@@ -228,7 +228,7 @@ static int put_layer_numbers(struct sk_buff *skb, struct vhdblk_device *dev, str
 	       nla_put_u32(skb, VHDBLK_A_LAYER_BLOCKS, l->layout.entries) ?:
 	       nla_put_u32(skb, VHDBLK_A_LAYER_BLOCK_SIZE,
 			   l->layout.block_sects << VHD_SECTOR_SHIFT) ?:
-	       nla_put_u32(skb, VHDBLK_A_LAYER_MISALIGNED, l->misaligned);
+	       nla_put_u32(skb, VHDBLK_A_LAYER_MISALIGNED, READ_ONCE(l->misaligned));
 }
 
 static int put_layer(struct sk_buff *skb, struct vhdblk_device *dev, struct vhd_layer *l,
@@ -280,7 +280,10 @@ static int put_counters(struct sk_buff *skb, struct vhdblk_device *dev)
 	      put_counter(skb, VHDBLK_A_COUNTERS_IO_ERRORS, atomic64_read(&q->errors)) ?:
 	      put_counter(skb, VHDBLK_A_COUNTERS_MAP_BYTES, vhdblk_device_memory(dev)) ?:
 	      put_counter(skb, VHDBLK_A_COUNTERS_INLINE, atomic64_read(&q->inlined)) ?:
-	      put_counter(skb, VHDBLK_A_COUNTERS_RESCUED, atomic64_read(&q->slow.rescued));
+	      put_counter(skb, VHDBLK_A_COUNTERS_RESCUED, atomic64_read(&q->slow.rescued)) ?:
+	      put_counter(skb, VHDBLK_A_COUNTERS_CACHE_BYTES,
+			  atomic64_read(&q->map.owners_bytes)) ?:
+	      put_counter(skb, VHDBLK_A_COUNTERS_CACHE_MAX, VHD_MAP_OWNERS_MAX);
 	nla_nest_end(skb, nest);
 	return ret;
 }

@@ -96,6 +96,12 @@ static ssize_t map_bytes_show(struct device *d, struct device_attribute *attr, c
 }
 static DEVICE_ATTR_RO(map_bytes);
 
+static ssize_t cache_bytes_show(struct device *d, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", (u64)atomic64_read(&device_of(d)->q.map.owners_bytes));
+}
+static DEVICE_ATTR_RO(cache_bytes);
+
 static ssize_t counters_show(struct device *d, struct device_attribute *attr, char *buf)
 {
 	struct vhdblk_device *dev = device_of(d);
@@ -126,6 +132,7 @@ static struct attribute *vhdblk_attrs[] = {
 	&dev_attr_layers.attr,
 	&dev_attr_allocated.attr,
 	&dev_attr_map_bytes.attr,
+	&dev_attr_cache_bytes.attr,
 	&dev_attr_counters.attr,
 	NULL
 };
