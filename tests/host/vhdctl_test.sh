@@ -186,6 +186,12 @@ test_usage()
 	v "bad rule" 1 "does not take 'big'" info --size big x
 	v "bad cache" 1 "does not take 'big'" attach --cache big x
 	v "a mode of submission that is none" 1 'sideways' attach --submit sideways x
+	v "interval without a number" 1 "watch does not take 'often'" status --watch=often x
+	v "interval of nothing" 1 "watch does not take '0'" status --watch 0 x
+	v "interval too long" 1 "watch does not take '86401'" status --watch=86401 x
+	v "interval with two points" 1 "watch does not take '1.5.2'" status --watch 1.5.2 x
+	v "interval is no operand" 1 'something is missing' status --watch 5
+	v "no interval" 1 'something is missing' status --watch
 	v "detach nothing" 1 'name devices or files' detach
 	v "detach both" 1 'name devices or files' detach --all x
 	v "detach lazy and force" 1 'exclude each other' detach --lazy --force x
@@ -231,6 +237,21 @@ test_create()
 	v "no directory" 1 'No such file' create -s 1M nowhere/x.vhd
 	v "device node" 1 'not a regular file' create --force -s 1M /dev/null
 	same "nothing left behind" "" "$(find . -name '.*.vhd.*' -o -name x.vhd)"
+}
+
+# Blocks of 1025 sectors in a row: one in eight starts on 4 KiB by chance.
+test_alignment()
+{
+	local layer='"layout": {"data_align": 512, "bat": "spec"}, "runs": [[0, 8192, "name"]]'
+
+	python3 "$root/tests/images/mkvhd.py" chain align >out --spec \
+		'{"layers": [{"type": "dynamic", "size": "8M", "block": "512K", '"$layer}]}"
+	same "misaligned" "7 of 8" "$(json 'j["misaligned"], "of", j["allocated"]' \
+		"$vhdctl" info --json align/layer0.vhd | tr -d "(),'")"
+	v "misaligned in words" 0 'alignment: +7 of 8 blocks are not 4 KiB-aligned' \
+		info align/layer0.vhd
+	"$vhdctl" info d.vhd >out
+	same "aligned without a word" 0 "$(grep -c alignment out)"
 }
 
 test_child()
@@ -538,6 +559,7 @@ test_real()
 [ -x "$vhdctl" ] || { echo "vhdctl_test: $vhdctl is missing; build it first"; exit 1; }
 test_usage
 test_create
+test_alignment
 test_child
 test_search
 test_raw_parent

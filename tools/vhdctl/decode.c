@@ -173,6 +173,28 @@ struct device *device_decode(const struct nlmsghdr *nlh)
 	return d;
 }
 
+static const struct counter {
+	const char *name;
+	enum counter_kind kind;
+} counters[VHDBLK_A_COUNTERS_MAX + 1] = {
+	[VHDBLK_A_COUNTERS_FAST] = { "fast", COUNTER_CLASS },
+	[VHDBLK_A_COUNTERS_SLOW] = { "slow", COUNTER_CLASS },
+	[VHDBLK_A_COUNTERS_HOLES] = { "holes", COUNTER_CLASS },
+	[VHDBLK_A_COUNTERS_INLINE] = { "inline", COUNTER_CLASS },
+	[VHDBLK_A_COUNTERS_RESCUED] = { "rescued", COUNTER_EVENT },
+	[VHDBLK_A_COUNTERS_ALLOCATIONS] = { "allocations", COUNTER_EVENT },
+	[VHDBLK_A_COUNTERS_FREES] = { "frees", COUNTER_EVENT },
+	[VHDBLK_A_COUNTERS_RESOLVES] = { "resolves", COUNTER_EVENT },
+	[VHDBLK_A_COUNTERS_COMMITS] = { "commits", COUNTER_EVENT },
+	[VHDBLK_A_COUNTERS_FLUSHES] = { "flushes", COUNTER_EVENT },
+	[VHDBLK_A_COUNTERS_FSYNCS] = { "fsyncs", COUNTER_EVENT },
+	[VHDBLK_A_COUNTERS_EXTENSIONS] = { "extensions", COUNTER_EVENT },
+	[VHDBLK_A_COUNTERS_IO_ERRORS] = { "io_errors", COUNTER_EVENT },
+	[VHDBLK_A_COUNTERS_MAP_BYTES] = { "map_bytes", COUNTER_LEVEL },
+	[VHDBLK_A_COUNTERS_CACHE_BYTES] = { "cache_bytes", COUNTER_LEVEL },
+	[VHDBLK_A_COUNTERS_CACHE_MAX] = { "cache_max", COUNTER_LEVEL },
+};
+
 /**
  * counter_name() - the name of a counter in JSON and text
  * @attr:	VHDBLK_A_COUNTERS_*
@@ -181,22 +203,16 @@ struct device *device_decode(const struct nlmsghdr *nlh)
  */
 const char *counter_name(unsigned int attr)
 {
-	static const char * const names[VHDBLK_A_COUNTERS_MAX + 1] = {
-		[VHDBLK_A_COUNTERS_FAST] = "fast",
-		[VHDBLK_A_COUNTERS_SLOW] = "slow",
-		[VHDBLK_A_COUNTERS_HOLES] = "holes",
-		[VHDBLK_A_COUNTERS_ALLOCATIONS] = "allocations",
-		[VHDBLK_A_COUNTERS_FREES] = "frees",
-		[VHDBLK_A_COUNTERS_RESOLVES] = "resolves",
-		[VHDBLK_A_COUNTERS_COMMITS] = "commits",
-		[VHDBLK_A_COUNTERS_FLUSHES] = "flushes",
-		[VHDBLK_A_COUNTERS_FSYNCS] = "fsyncs",
-		[VHDBLK_A_COUNTERS_EXTENSIONS] = "extensions",
-		[VHDBLK_A_COUNTERS_IO_ERRORS] = "io_errors",
-		[VHDBLK_A_COUNTERS_INLINE] = "inline",
-		[VHDBLK_A_COUNTERS_RESCUED] = "rescued",
-		[VHDBLK_A_COUNTERS_MAP_BYTES] = "map_bytes",
-	};
+	return attr <= VHDBLK_A_COUNTERS_MAX ? counters[attr].name : NULL;
+}
 
-	return attr <= VHDBLK_A_COUNTERS_MAX ? names[attr] : NULL;
+/**
+ * counter_kind() - what a counter counts
+ * @attr:	VHDBLK_A_COUNTERS_*
+ *
+ * Return: COUNTER_NONE if there is none of that number.
+ */
+enum counter_kind counter_kind(unsigned int attr)
+{
+	return attr <= VHDBLK_A_COUNTERS_MAX ? counters[attr].kind : COUNTER_NONE;
 }

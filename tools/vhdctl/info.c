@@ -77,8 +77,7 @@ static void show_blocks(struct out *o, const struct image *img)
 	if (!l->block_sects)
 		return;
 	out_text(o, "blocks allocated", "%u of %u", img->allocated, l->entries);
-	if (img->misaligned)
-		out_text(o, "blocks not on 4 KiB", "%u", img->misaligned);
+	out_alignment(o, img->misaligned, img->allocated);
 	if (l->batmap_sects)
 		out_text(o, "batmap", "at sector %llu", l->batmap_sect);
 }

@@ -434,6 +434,23 @@ int nl_dump(struct nl *nl, struct device_list *list)
 }
 
 /**
+ * nl_get() - describe one device
+ * @nl:		connection
+ * @index:	N of /dev/vhdN
+ * @d:		zeroed, or what this gave before; to be cleared by device_clear()
+ *
+ * Return: 0, -ENODEV if there is none, another negative errno.
+ */
+int nl_get(struct nl *nl, u32 index, struct device *d)
+{
+	struct request r;
+
+	request_init(&r, nl->family, VHDBLK_CMD_GET, NLM_F_ACK);
+	mnl_attr_put_u32(r.nlh, VHDBLK_A_INDEX, index);
+	return transact(nl, &r, read_device, d);
+}
+
+/**
  * nl_listen() - subscribe to events
  * @nl:	connection
  *

@@ -71,6 +71,15 @@ struct attach_request {
 	u32 nr;
 };
 
+/**
+ * enum counter_kind - what a counter counts
+ * @COUNTER_NONE:	there is no such counter
+ * @COUNTER_CLASS:	requests; each is in one of these counters
+ * @COUNTER_EVENT:	something else that happens
+ * @COUNTER_LEVEL:	nothing: it goes up and down
+ */
+enum counter_kind { COUNTER_NONE, COUNTER_CLASS, COUNTER_EVENT, COUNTER_LEVEL };
+
 /* netlink.c */
 struct nl *nl_open(bool load_module, int *exit_code);
 void nl_close(struct nl *nl);
@@ -78,6 +87,7 @@ int nl_attach(struct nl *nl, const struct attach_request *req, u32 *job);
 int nl_detach(struct nl *nl, u32 index, u32 flags, u32 *job);
 int nl_wait(struct nl *nl, u32 job, struct device *result);
 int nl_dump(struct nl *nl, struct device_list *list);
+int nl_get(struct nl *nl, u32 index, struct device *d);
 int nl_listen(struct nl *nl);
 int nl_next_event(struct nl *nl, struct device *event);
 const char *nl_error_text(const struct nl *nl, int err);
@@ -86,6 +96,7 @@ const char *nl_error_text(const struct nl *nl, int err);
 struct nlmsghdr;
 struct device *device_decode(const struct nlmsghdr *nlh);
 const char *counter_name(unsigned int attr);
+enum counter_kind counter_kind(unsigned int attr);
 
 /* device.c */
 int device_find(const char *arg, struct device **d);
@@ -96,5 +107,8 @@ void device_clear(struct device *d);
 void device_free(struct device *d);
 bool is_vhd_device(const char *path);
 int job_report(const struct device *job, const char *what, const char *file);
+
+/* watch.c */
+int watch_device(const struct device *d, unsigned int ms, bool json);
 
 #endif /* VHDCTL_NETLINK_H */

@@ -11,7 +11,7 @@
 struct option_desc {
 	char letter;
 	const char *name;
-	const char *arg;
+	const char *arg;	/* in brackets if it may be left out */
 	const char *help;
 };
 
@@ -30,7 +30,8 @@ static const struct option_desc descs[OPT_NR] = {
 	[OPT_JSON] = { 'J', "json", NULL, "print JSON" },
 	[OPT_RAW] = { 0, "raw", NULL, "print without alignment" },
 	[OPT_TREE] = { 0, "tree", NULL, "show the files below each device" },
-	[OPT_WATCH] = { 0, "watch", NULL, "repeat every second" },
+	[OPT_WATCH] = { 0, "watch", "[SECONDS]",
+		"show rates, every second if not told otherwise, until interrupted" },
 	[OPT_COLUMNS] = { 'o', "output", "COLS", "columns to print, separated by commas" },
 	[OPT_READ_ONLY] = { 'r', "read-only", NULL, "attach read-only" },
 	[OPT_CACHE] = { 0, "cache", "MODE", "direct (default) or buffered" },
@@ -75,7 +76,8 @@ static void build_tables(struct getopt_tables *t, u64 mask)
 		if (!(mask & OPT_BIT(id)))
 			continue;
 		t->longs[nr].name = d->name;
-		t->longs[nr].has_arg = d->arg ? required_argument : no_argument;
+		t->longs[nr].has_arg = !d->arg ? no_argument :
+				       *d->arg == '[' ? optional_argument : required_argument;
 		t->longs[nr++].val = LONG_BASE + id;
 		if (d->letter)
 			*s++ = d->letter;
@@ -211,6 +213,22 @@ static bool set_disk_size(struct options *o, const char *value)
 	return true;
 }
 
+static bool is_number(const char *text)
+{
+	return *text && !text[strspn(text, "0123456789.")];
+}
+
+static bool set_interval(struct options *o, const char *value)
+{
+	char *end;
+	double seconds = strtod(value, &end);
+
+	if (!is_number(value) || *end || seconds < 0.1 || seconds > 86400)
+		return bad_value(OPT_WATCH, value);
+	o->watch_ms = seconds * 1000 + 0.5;
+	return true;
+}
+
 static bool set_type(struct options *o, const char *value)
 {
 	o->type = value;
@@ -253,6 +271,8 @@ static bool set_value(struct options *o, int id, const char *value)
 		return set_depth(o, value);
 	case OPT_SIZE_RULE:
 		return set_size_rule(o, value);
+	case OPT_WATCH:
+		return set_interval(o, value);
 	case OPT_COLUMNS:
 		o->columns = value;
 		return true;
@@ -277,10 +297,19 @@ static bool apply(struct options *o, int id, const char *value)
 {
 	bool *flag = flag_of(o, id);
 
-	if (!flag)
-		return set_value(o, id, value);
-	*flag = true;
-	return true;
+	if (flag)
+		*flag = true;
+	return (flag && !value) || set_value(o, id, value);
+}
+
+/* A value that may be left out is the next word if that can be nothing else. */
+static char *value_of(int id, int argc, char **argv)
+{
+	const char *arg = descs[id].arg;
+
+	if (optarg || !arg || *arg != '[' || optind == argc || !is_number(argv[optind]))
+		return optarg;
+	return argv[optind++];
 }
 
 static void hint(const struct command *cmd)
@@ -345,7 +374,7 @@ int options_parse(struct options *o, const struct command *cmd, int argc, char *
 			options_help(cmd);
 			exit(fflush(stdout) ? VHDCTL_ERROR : VHDCTL_OK);
 		}
-		if (!apply(o, id, optarg)) {
+		if (!apply(o, id, value_of(id, argc, argv))) {
 			hint(cmd);
 			return VHDCTL_ERROR;
 		}

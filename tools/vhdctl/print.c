@@ -214,6 +214,24 @@ void out_signed(struct out *o, const char *key, const char *label, s64 value)
 }
 
 /**
+ * out_milli() - a member that is a number with a fraction
+ * @o:		the output
+ * @key:	JSON name
+ * @label:	text label or NULL
+ * @thousandths: the number, times 1000
+ */
+void out_milli(struct out *o, const char *key, const char *label, u64 thousandths)
+{
+	if (o->json)
+		json_key(o, key);
+	else if (label)
+		text_label(o, label);
+	else
+		return;
+	printf("%llu.%03llu%s", thousandths / 1000, thousandths % 1000, o->json ? "" : "\n");
+}
+
+/**
  * human_size() - a number of bytes for people
  * @bytes:	the number
  * @buf:	at least 32 bytes
@@ -298,6 +316,20 @@ void out_text(struct out *o, const char *label, const char *fmt, ...)
 		return;
 	text_value(o, label, text);
 	free(text);
+}
+
+/**
+ * out_alignment() - say in words that blocks of an image are misaligned
+ * @o:		the output
+ * @misaligned:	how many; nothing is said if there are none
+ * @allocated:	of how many
+ */
+void out_alignment(struct out *o, u32 misaligned, u32 allocated)
+{
+	if (misaligned)
+		out_text(o, "alignment",
+			 "%u of %u blocks are not 4 KiB-aligned: slower, each page straddles two",
+			 misaligned, allocated);
 }
 
 /**

@@ -30,10 +30,12 @@ void out_end_array(struct out *o);
 void out_string(struct out *o, const char *key, const char *label, const char *value);
 void out_number(struct out *o, const char *key, const char *label, u64 value);
 void out_signed(struct out *o, const char *key, const char *label, s64 value);
+void out_milli(struct out *o, const char *key, const char *label, u64 thousandths);
 void out_bytes(struct out *o, const char *key, const char *label, u64 value);
 void out_bool(struct out *o, const char *key, const char *label, bool value);
 void out_text(struct out *o, const char *label, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+void out_alignment(struct out *o, u32 misaligned, u32 allocated);
 char *human_size(u64 bytes, char buf[32]);
 const char *type_name(enum vhd_type type);
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* vhdctl status: files, state and counters of one device. */
 #include <stdio.h>
-#include <time.h>
-#include <unistd.h>
 #include <uuid/uuid.h>
 
 #include "netlink.h"
@@ -23,8 +21,9 @@ static void show_layer(struct out *o, const struct device_layer *l, unsigned int
 	out_number(o, "blocks", NULL, l->blocks);
 	if (l->block_size)
 		out_text(o, "blocks allocated", "%u of %u", l->allocated, l->blocks);
+	out_alignment(o, l->misaligned, l->allocated);
 	out_bytes(o, "block_size", l->block_size ? "block size" : NULL, l->block_size);
-	out_number(o, "misaligned", l->misaligned ? "blocks not on 4 KiB" : NULL, l->misaligned);
+	out_number(o, "misaligned", NULL, l->misaligned);
 	out_bool(o, "read_only", NULL, l->flags & VHDBLK_LAYER_READ_ONLY);
 	out_bool(o, "direct", "direct I/O", l->flags & VHDBLK_LAYER_DIRECT);
 	out_end(o);
@@ -80,27 +79,22 @@ static void show_device(const struct options *opts, const struct device *d)
 }
 
 /**
- * status_main() - describe one device, again and again with --watch
+ * status_main() - describe one device, or show its rates with --watch
  * @o:	command line
  *
  * Return: &enum vhdctl_exit.
  */
 int status_main(const struct options *o)
 {
-	struct timespec pause = { .tv_sec = 1 };
 	struct device *d;
-	int ret;
+	int ret = device_find(o->args[0], &d);
 
-	for (;;) {
-		ret = device_find(o->args[0], &d);
-		if (ret)
-			return ret;
-		if (o->watch && !o->json && isatty(STDOUT_FILENO))
-			fputs("\033[H\033[J", stdout);
+	if (ret)
+		return ret;
+	if (o->watch)
+		ret = watch_device(d, o->watch_ms, o->json);
+	else
 		show_device(o, d);
-		device_free(d);
-		if (!o->watch || fflush(stdout))
-			return VHDCTL_OK;
-		nanosleep(&pause, NULL);
-	}
+	device_free(d);
+	return ret;
 }

@@ -63,7 +63,7 @@ static const struct command *find_command(const char *name)
 
 static int run(const struct command *cmd, int argc, char **argv)
 {
-	struct options o = { .max_depth = VHD_MAX_DEPTH };
+	struct options o = { .max_depth = VHD_MAX_DEPTH, .watch_ms = 1000 };
 	int ret = options_parse(&o, cmd, argc, argv);
 
 	if (!ret)

@@ -54,6 +54,7 @@ struct options {
 	bool raw;
 	bool tree;
 	bool watch;
+	unsigned int watch_ms;
 	const char *columns;
 	/* about single commands */
 	bool read_only;
