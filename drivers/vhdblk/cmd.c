@@ -136,6 +136,18 @@ static bool would_block(struct vhd_io *io, long ret)
 	return (io->iocb.ki_flags & IOCB_NOWAIT) && (ret == -EAGAIN || ret == -EOPNOTSUPP);
 }
 
+/* A request that was begun in another class is counted once, in the last. */
+static void count_slow(struct vhdblk_cmd *cmd)
+{
+	if (!(cmd->io.iocb.ki_flags & IOCB_NOWAIT))
+		return;
+	atomic64_inc(&cmd->q->slow_served);
+	if (cmd->here)
+		atomic64_dec(&cmd->q->inlined);
+	else
+		atomic64_inc(&cmd->q->bounced);
+}
+
 static void part_done(struct vhd_io *io, long ret)
 {
 	struct vhdblk_cmd *cmd = container_of(io, struct vhdblk_cmd, io);
@@ -144,7 +156,7 @@ static void part_done(struct vhd_io *io, long ret)
 	vhdblk_cmd_wrote(cmd, &cmd->place, sects);
 	cmd->no_memory = ret == -ENOMEM;
 	if (cmd->no_memory || would_block(io, ret)) {
-		atomic64_inc(&cmd->q->slow_served);
+		count_slow(cmd);
 		trace_vhdblk_class(cmd, VHDBLK_CLASS_SLOW);
 		vhdblk_cmd_slow(cmd);
 		return;
@@ -376,6 +388,7 @@ void vhdblk_cmd_start(struct vhdblk_cmd *cmd, struct vhdblk_queue *q, struct req
 	cmd->vecs = NULL;
 	cmd->commit = false;
 	cmd->no_memory = false;
+	cmd->here = false;
 	cmd->status = BLK_STS_OK;
 	cmd->place.owners = NULL;
 	if ((rq->cmd_flags & REQ_SWAP) && !vhd_chain_leaf(q->chain)->f.swap)

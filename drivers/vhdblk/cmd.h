@@ -17,6 +17,7 @@
  * @left:	sectors that are still to do
  * @era:	see &struct vhd_epoch
  * @commit:	must be committed before it is completed
+ * @here:	submitted by whoever submitted the request
  * @no_memory:	try again, but not at once
  * @status:	outcome
  * @vecs, @nr_vecs: segments of a merged request: @inline_vecs, or from the pool
@@ -33,6 +34,7 @@ struct vhdblk_cmd {
 	u32 left;
 	int era;
 	bool commit;
+	bool here;
 	bool no_memory;
 	blk_status_t status;
 	unsigned int nr_vecs;

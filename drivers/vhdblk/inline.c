@@ -78,6 +78,7 @@ bool vhdblk_inline(struct vhdblk_cmd *cmd)
 
 	if (!allowed(vhdblk_cmd_rq(cmd)))
 		return false;
+	cmd->here = true;
 	noio = memalloc_noio_save();
 	current->plug = NULL;
 	current->bio_list = NULL;
@@ -85,5 +86,7 @@ bool vhdblk_inline(struct vhdblk_cmd *cmd)
 	current->bio_list = lists;
 	current->plug = plug;
 	memalloc_noio_restore(noio);
+	if (!done)
+		cmd->here = false;
 	return done;
 }

@@ -74,6 +74,7 @@ struct vhdblk_queue {
 	void (*report)(struct vhdblk_queue *q, int err);
 	atomic64_t slow_served;
 	atomic64_t inlined;
+	atomic64_t bounced;
 	atomic64_t holes;
 	atomic64_t flushes;
 	atomic64_t errors;
