@@ -158,8 +158,10 @@ static int begin_block(struct vhd_alloc *a, u32 block, u64 *word, struct vhd_wai
 			kick(a);
 		return -EINPROGRESS;
 	}
-	if (!ret)
+	if (!ret) {
 		WRITE_ONCE(*word, *word | VHD_WORD_ALLOCATING);
+		a->unused--;
+	}
 	kick_if_low(a);
 	return ret;
 }
@@ -225,7 +227,6 @@ static void publish_block(struct vhd_alloc *a, u32 block, u64 *word, struct fres
 	} else {
 		WRITE_ONCE(*word, vhd_word_full(a->leaf->id, data) | VHD_WORD_UNCOMMITTED);
 	}
-	a->unused--;
 	a->leaf->misaligned += !!(data % 8);
 	vhd_alloc_make_dirty(a, block);
 	atomic64_inc(&a->allocations);
@@ -263,6 +264,7 @@ static int fill_block(struct vhd_alloc *a, u32 block, u64 *word, struct fresh_bl
 		publish_block(a, block, word, fresh);
 	} else {
 		WRITE_ONCE(*word, *word & ~VHD_WORD_ALLOCATING);
+		a->unused++;
 		/* One that cannot be written is not tried again. */
 		if (ret == -ENOMEM || vhd_is_full(ret)) {
 			list_add_tail(&fresh->slot->list, &a->free);

@@ -36,7 +36,7 @@ struct vhd_slot {
  * @end:	end of the file in sectors; the footer is the last
  * @stale_end:	below this the file may hold anything; above, zeros
  * @step:	sectors of the next extension; doubles while writes wait for one
- * @unused:	blocks of the disk that the leaf does not hold
+ * @unused:	blocks of the disk that the leaf neither holds nor is getting
  * @waiting:	writes that want a slot and wait for the file to grow
  * @parked:	writes that want a block which another one is allocating
  * @freed:	slots that left the map since the last commit began

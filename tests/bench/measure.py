@@ -103,6 +103,8 @@ class SyncCounter:
     def __enter__(self):
         os.mkdir(self.folder)
         write(f"{self.folder}/buffer_size_kb", "4096")
+        # Names of tasks cost an event at each change of tasks, and nobody asks.
+        write(f"{self.folder}/options/record-cmd", "0")
         write(f"{self.event}/filter", self.filter)
         write(f"{self.event}/enable", "1")
         return self

@@ -307,13 +307,19 @@ static void show(const struct interval *v, bool json, bool screen)
 		print_line(v);
 }
 
-/* Until @deadline, which moves on by @ms. Return: false if interrupted. */
-static bool pause_until(u64 *deadline, unsigned int ms, const sigset_t *ends)
+/*
+ * Until @deadline, which moves on by @ms. A look that was late shortens the next
+ * interval, but rates over next to nothing say nothing: not by more than half.
+ * Return: false if interrupted.
+ */
+static bool pause_until(u64 *deadline, u64 last, unsigned int ms, const sigset_t *ends)
 {
 	struct timespec ts;
 	u64 now, ns;
 
 	*deadline += ms * 1000000ULL;
+	if (*deadline < last + ms * 500000ULL)
+		*deadline = last + ms * 500000ULL;
 	do {
 		clock_gettime(CLOCK_MONOTONIC, &ts);
 		now = ts.tv_sec * 1000000000ULL + ts.tv_nsec;
@@ -351,7 +357,7 @@ static int watch(struct nl *nl, const struct device *d, unsigned int ms, bool js
 		draw(&v);
 	else if (!ret && !json)
 		print_heading();
-	while (!ret && !fflush(stdout) && pause_until(&deadline, ms, &ends)) {
+	while (!ret && !fflush(stdout) && pause_until(&deadline, s[n].ns, ms, &ends)) {
 		n = !n;
 		ret = take(nl, d->index, &s[n]);
 		if (!ret && s[n].seq != s[!n].seq)
