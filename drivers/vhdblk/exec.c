@@ -252,6 +252,9 @@ int vhd_exec_init(struct vhd_exec *x, struct vhd_layer *leaf, const int *latch)
 	x->leaf = leaf;
 	x->latch = latch;
 	init_waitqueue_head(&x->wait);
+	x->slot = kcalloc(VHD_EXEC_SLOTS, sizeof(*x->slot), GFP_KERNEL);
+	if (!x->slot)
+		return -ENOMEM;
 	for (i = 0; i < VHD_EXEC_SLOTS; i++) {
 		x->slot[i].exec = x;
 		x->slot[i].io.write = true;
@@ -276,7 +279,9 @@ void vhd_exec_exit(struct vhd_exec *x)
 	/* The last completion may still be waking whoever saw its slot idle. */
 	spin_lock_irq(&x->wait.lock);
 	spin_unlock_irq(&x->wait.lock);
-	for (i = 0; i < VHD_EXEC_SLOTS; i++)
+	for (i = 0; x->slot && i < VHD_EXEC_SLOTS; i++)
 		if (x->slot[i].bv.bv_page)
 			__free_page(x->slot[i].bv.bv_page);
+	kfree(x->slot);
+	x->slot = NULL;
 }

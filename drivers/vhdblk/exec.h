@@ -34,7 +34,7 @@ struct vhd_exec_slot {
  * @leaf:	whose file
  * @fill:	writes what a BITMAP or BAT step carries into a page; @offset
  *		counts sectors from the start of the step
- * @slot:	writes under way, each with a page of its own: memory is there
+ * @slot:	VHD_EXEC_SLOTS writes under way, each with a page of its own: memory is there
  *		before it is needed
  * @wait:	for a slot to come free
  * @error:	first error since the last barrier
@@ -50,7 +50,7 @@ struct vhd_exec {
 	struct vhd_layer *leaf;
 	void (*fill)(struct vhd_exec *x, const struct vhd_step *step, u32 offset,
 		     u32 sects, void *page);
-	struct vhd_exec_slot slot[VHD_EXEC_SLOTS];
+	struct vhd_exec_slot *slot;
 	wait_queue_head_t wait;
 	int error;
 	enum vhd_step_kind wrote;
