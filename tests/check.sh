@@ -16,8 +16,8 @@ mkdir -p "$log"
 # beside kill, debug and memory, backports beside latest. A group is stopped and fails at
 # CHECK_SLACK times its share.
 declare -A share=(
-	[setup]=20 [style]=2 [host]=2 [fuzz]=1 [oldstable]=24 [kill]=13
-	[debug]=15 [memory]=5 [bench]=4 [backports]=6 [latest]=6
+	[setup]=20 [style]=2 [host]=2 [fuzz]=1 [oldstable]=32 [kill]=14
+	[debug]=16 [memory]=4 [bench]=4 [backports]=8 [latest]=8
 	[soak]=240 [soak-debug]=60
 )
 slack=${CHECK_SLACK:-2}

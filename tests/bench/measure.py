@@ -104,7 +104,7 @@ class SyncCounter:
         os.mkdir(self.folder)
         write(f"{self.folder}/buffer_size_kb", "4096")
         # Names of tasks cost an event at each change of tasks, and nobody asks.
-        write(f"{self.folder}/options/record-cmd", "0")
+        write(f"{TRACE}/options/record-cmd", "0")
         write(f"{self.event}/filter", self.filter)
         write(f"{self.event}/enable", "1")
         return self
