@@ -17,7 +17,7 @@ mkdir -p "$log"
 # CHECK_SLACK times its share.
 declare -A share=(
 	[setup]=20 [style]=2 [host]=2 [fuzz]=1 [oldstable]=32 [kill]=14
-	[debug]=16 [memory]=4 [bench]=4 [backports]=8 [latest]=8
+	[debug]=16 [memory]=4 [bench]=4 [backports]=9 [latest]=9
 	[soak]=240 [soak-debug]=60
 )
 slack=${CHECK_SLACK:-2}
