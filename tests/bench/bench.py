@@ -190,7 +190,7 @@ class Rounds:
             self.best_aio(load, field)
 
     def best_aio(self, load, field):
-        """A rival runs as well as it can; for half of a gate any way will do."""
+        """A rival runs as well as it can; in a smoke run as it does by itself."""
         best = {}
         member = field.members.pop("nbd")
         for member.aio in machine.QEMU_AIO[:1 if self.options.smoke else None]:
