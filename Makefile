@@ -30,7 +30,7 @@ help:
 	@echo '  make test-vm LANE=oldstable|backports|latest|debug [CASES="..."]'
 	@echo '  make soak             what is too long for make check'
 	@echo '  make bench [KERNELS="oldstable latest"] [PAIRS=15] [RUN_SECONDS=5]'
-	@echo '                        beside its rivals, 40 minutes for each kernel'
+	@echo '                        beside its rivals, a long while for each kernel'
 	@echo '  make bench-smoke      two minutes; fails only below half of a gate'
 	@echo '  make ynl, ynl-check   make or check what comes from the netlink spec'
 	@echo '  make clean'

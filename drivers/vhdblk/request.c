@@ -11,7 +11,8 @@
  *    map answers with one place and no metadata to change is submitted there,
  *    with IOCB_NOWAIT, many requests under one plug;
  *  - from there, or at once, to the slow workqueue: a work item per request,
- *    which may block on the file but waits for nothing else. Who needs space or
+ *    which may block on the file, or on a lookup of its block that another
+ *    thread has begun, but waits for nothing else. Who needs space or
  *    a block that somebody else is allocating leaves the thread and is queued
  *    again when it is there.
  *
