@@ -288,7 +288,7 @@ bool vhdblk_cmd_fast(struct vhdblk_cmd *cmd)
 	if (e->layer && e->sects == cmd->left && !e->owners &&
 	    (!is_fua(cmd) || durable_alone(cmd)) &&
 	    vhd_chain_layer(cmd->q->chain, e->layer)->f.nowait) {
-		trace_vhdblk_class(cmd, VHDBLK_CLASS_FAST);
+		trace_vhdblk_class(cmd, cmd->here ? VHDBLK_CLASS_INLINE : VHDBLK_CLASS_FAST);
 		submit_part(cmd, VHD_IO_NOWAIT);
 		return true;
 	}

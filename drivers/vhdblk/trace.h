@@ -23,8 +23,13 @@ struct vhdblk_cmd;
 
 #ifndef _VHDBLK_TRACE_ONCE
 #define _VHDBLK_TRACE_ONCE
-/* How a request is served; one that would have blocked is fast, then slow. */
-enum vhdblk_class { VHDBLK_CLASS_HOLE, VHDBLK_CLASS_FAST, VHDBLK_CLASS_SLOW };
+/* How a request is served; one that would have blocked is fast or inline, then slow. */
+enum vhdblk_class {
+	VHDBLK_CLASS_HOLE,
+	VHDBLK_CLASS_FAST,
+	VHDBLK_CLASS_SLOW,
+	VHDBLK_CLASS_INLINE
+};
 
 /* Longest name of an operation: WRITE_ZEROES. */
 #define VHDBLK_TRACE_OP_LEN	16
@@ -33,6 +38,7 @@ enum vhdblk_class { VHDBLK_CLASS_HOLE, VHDBLK_CLASS_FAST, VHDBLK_CLASS_SLOW };
 TRACE_DEFINE_ENUM(VHDBLK_CLASS_HOLE);
 TRACE_DEFINE_ENUM(VHDBLK_CLASS_FAST);
 TRACE_DEFINE_ENUM(VHDBLK_CLASS_SLOW);
+TRACE_DEFINE_ENUM(VHDBLK_CLASS_INLINE);
 
 TRACE_EVENT(vhdblk_class,
 	TP_PROTO(struct vhdblk_cmd *cmd, enum vhdblk_class class),
@@ -57,7 +63,8 @@ TRACE_EVENT(vhdblk_class,
 		  __print_symbolic(__entry->class,
 				   { VHDBLK_CLASS_HOLE, "hole" },
 				   { VHDBLK_CLASS_FAST, "fast" },
-				   { VHDBLK_CLASS_SLOW, "slow" }))
+				   { VHDBLK_CLASS_SLOW, "slow" },
+				   { VHDBLK_CLASS_INLINE, "inline" }))
 );
 
 TRACE_EVENT(vhdblk_submit,
