@@ -135,7 +135,7 @@ run_vm() {
 		return
 	fi
 	step aloud "$group" tests/vm/run -k "${lanes_of[$group]}" \
-		${memory_of[$group]:+-m "${memory_of[$group]}" -o "build/vm/$group"} \
+		-o "build/vm/$group" ${memory_of[$group]:+-m "${memory_of[$group]}"} \
 		-T "$(($(seconds_left) - 30))" "${cases[@]}"
 }
 
@@ -212,20 +212,31 @@ run() { # GROUP
 		$((skipped - before[2])) "$minutes" "${share[$group]}")")
 }
 
-# Virtual machines keep little more than one core busy each: run two at a time,
-# the first group beside all others. What the others say comes when they are done.
-side_by_side() { # GROUP...
-	local first=$1 pid
-	shift
-	if [ "$#" -gt 0 ]; then
-		( for group in "$@"; do run_noted "$group"; done ) > "$log/beside.log" 2>&1 &
-		pid=$!
-	fi
-	( run_noted "$first" )
-	[ "$#" -eq 0 ] || { wait "$pid" || :; cat "$log/beside.log"; }
-	for group in "$first" "$@"; do
+# Virtual machines keep little more than one core busy each: two at a time, the
+# next group to whoever is free. What the second says comes when all is done.
+side_by_side() { # GROUP...: the long ones first
+	local group queue=$log/queue pid
+	printf '%s\n' "$@" > "$queue"
+	work_off "$queue" > "$log/beside.log" 2>&1 &
+	pid=$!
+	work_off "$queue"
+	wait "$pid" || :
+	cat "$log/beside.log"
+	for group in "$@"; do
 		take_note "$group"
 	done
+}
+
+work_off() { # QUEUE
+	local group
+	while group=$(next_of "$1") && [ -n "$group" ]; do
+		# One that dies leaves no note, which counts.
+		( run_noted "$group" ) || :
+	done
+}
+
+next_of() { # QUEUE: its first line, which nobody else gets
+	flock "$1.lock" sed -i -e '1w /dev/stdout' -e 1d "$1"
 }
 
 # A subshell cannot count for us, so it leaves a note.
