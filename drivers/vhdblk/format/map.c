@@ -8,22 +8,21 @@ static enum vhd_answer vhd_absent(const struct vhd_layout *l)
 	return l->type == VHD_TYPE_DIFFERENCING ? VHD_HOLE : VHD_ZERO;
 }
 
-/* Sectors of the block that the bitmap decides about; the rest is cut off. */
+/* The bitmap decides, also where the block is cut off: there set bits are zeros. */
 static void vhd_map_bits(const struct vhd_layout *l, u32 offset, u32 entry,
 			 const u8 *bitmap, struct vhd_run *run)
 {
 	u32 present = vhd_bat_entry_sects(l, entry);
-	u32 end = min_t(u64, offset + run->sects, present);
 	bool set;
 
-	if (offset >= present) {
-		run->answer = VHD_ZERO;
-		return;
-	}
-	run->sects = vhd_bitmap_run(bitmap, offset, end, &set);
-	run->answer = set ? VHD_DATA : vhd_absent(l);
-	if (set)
+	run->sects = vhd_bitmap_run(bitmap, offset, offset + run->sects, &set);
+	if (!set) {
+		run->answer = vhd_absent(l);
+	} else if (offset < present) {
+		run->answer = VHD_DATA;
+		run->sects = min_t(u64, run->sects, present - offset);
 		run->file_sect = vhd_bat_data_sect(l, entry) + offset;
+	}
 }
 
 static void vhd_map_block(const struct vhd_layout *l, u64 sector, u32 entry,
@@ -56,9 +55,10 @@ static void vhd_map_block(const struct vhd_layout *l, u64 sector, u32 entry,
  * @run:	filled
  *
  * A run ends at @nr, at the end of its block, and at the end of the disk. Behind
- * the latter, and where the end of the file cuts a block, all is zeros. A clear
- * bit means the parent in a differencing image and zeros in a dynamic one,
- * whatever the block holds there (tapdisk leaves stale bytes).
+ * the latter all is zeros. A clear bit means the parent in a differencing image
+ * and zeros in a dynamic one, whatever the block holds there (tapdisk leaves stale
+ * bytes). A set bit means zeros where the end of the file cuts the block: what was
+ * there is lost, but what the parent holds was never there.
  *
  * Overlapping blocks are not seen here: see vhd_bat_overlap().
  *
