@@ -89,6 +89,7 @@ VHD_EXPORT(vhd_plan_commit);
 VHD_EXPORT(vhd_plan_extend);
 VHD_EXPORT(vhd_plan_trim);
 VHD_EXPORT(vhd_plan_footers);
+VHD_EXPORT(vhd_plan_move_footer);
 VHD_EXPORT(vhd_plan_next);
 
 #endif /* CONFIG_KUNIT */

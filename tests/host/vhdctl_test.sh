@@ -424,6 +424,8 @@ test_faults()
 	v "no file" 1 'No such file' check none.vhd
 }
 
+. "$root/tests/host/vhdctl_cut.sh"
+
 test_repair()
 {
 	local before
@@ -466,6 +468,8 @@ test_repair()
 	cp template.vhd x.vhd
 	edit x.vhd set file 0x1000 0000001f
 	v "cut block" 2 'block-cut' check x.vhd
+	limited_repair
+	cut_child
 	v "cut block mended" 0 'clean' check --repair x.vhd
 	same "whole pages" 0 "$(($(stat -c %s x.vhd) % 4096))"
 }

@@ -146,12 +146,27 @@ static void footers_are_written_apart(struct kunit *test)
 	expect_steps(test, &plan, step, 0);
 }
 
+static void footer_moves_when_its_place_is_clean(struct kunit *test)
+{
+	static const struct vhd_step step[] = {
+		{ VHD_STEP_ZERO, 0, 1, 99 },
+		BARRIER,
+		{ VHD_STEP_FOOTER, 0, 1, 119 },
+		BARRIER,
+	};
+	struct vhd_plan plan;
+
+	vhd_plan_move_footer(&plan, 100, 120);
+	expect_steps(test, &plan, step, ARRAY_SIZE(step));
+}
+
 static struct kunit_case plan_cases[] = {
 	KUNIT_CASE_PARAM(commit_has_these_steps, commit_gen_params),
 	KUNIT_CASE(extension_puts_footer_first),
 	KUNIT_CASE(huge_extension_saturates),
 	KUNIT_CASE(trim_cuts_behind_a_durable_footer),
 	KUNIT_CASE(footers_are_written_apart),
+	KUNIT_CASE(footer_moves_when_its_place_is_clean),
 	{}
 };
 

@@ -10,6 +10,7 @@
 
 static int run_step(const struct image *img, const struct vhd_step *step)
 {
+	static const u8 zeros[VHD_SECTOR_SIZE];
 	const struct vhd_footer *f = &img->footer;
 
 	switch (step->kind) {
@@ -17,6 +18,8 @@ static int run_step(const struct image *img, const struct vhd_step *step)
 		return image_write(img, f, sizeof(*f), step->sect << VHD_SECTOR_SHIFT);
 	case VHD_STEP_FOOTER_COPY:
 		return image_write(img, f, sizeof(*f), 0);
+	case VHD_STEP_ZERO:
+		return image_write(img, zeros, sizeof(zeros), step->sect << VHD_SECTOR_SHIFT);
 	case VHD_STEP_BARRIER:
 		return fsync(img->fd) ? -errno : 0;
 	default:
@@ -81,24 +84,18 @@ static int mend_footers(struct image *img)
 }
 
 /*
- * The footer lies on the data of the last block: write it behind them, then
- * put zeros, which those sectors read as all the time, where it was.
+ * The footer lies on the data of the last block, which read as zeros there: and so
+ * they do when it has gone behind them, and at every moment until then.
  */
-static int move_footer(struct image *img)
+static int move_footer(const struct image *img)
 {
-	static const u8 zeros[VHD_SECTOR_SIZE];
 	struct vhd_plan plan;
-	int ret;
 
 	if (img->block_device)
 		return -ENOSPC;
-	vhd_plan_footers(&plan, vhd_layout_end_aligned(used_end(img)) - 1, true, true);
-	ret = run_plan(img, &plan);
-	if (!ret)
-		ret = image_write(img, zeros, sizeof(zeros), img->size - sizeof(zeros));
-	if (!ret && fsync(img->fd))
-		ret = -errno;
-	return ret;
+	vhd_plan_move_footer(&plan, img->size >> VHD_SECTOR_SHIFT,
+			     vhd_layout_end_aligned(used_end(img)));
+	return run_plan(img, &plan);
 }
 
 /**

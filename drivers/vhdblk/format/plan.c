@@ -92,6 +92,23 @@ void vhd_plan_footers(struct vhd_plan *p, u64 end_sect, bool end, bool copy)
 	p->copy_footer = copy;
 }
 
+/**
+ * vhd_plan_move_footer() - move the end footer off the data of a block
+ * @p:			plan to start
+ * @old_end_sect:	EOF in sectors; the footer before it lies on a block
+ * @new_end_sect:	EOF afterwards, behind that block
+ *
+ * Zeros over the footer, barrier, footer at the new end, barrier. Until then the
+ * copy at 0, which must be right, is the only one, and the block goes on being cut:
+ * a footer behind it would show the old one as data.
+ *
+ * Context: Any.
+ */
+void vhd_plan_move_footer(struct vhd_plan *p, u64 old_end_sect, u64 new_end_sect)
+{
+	vhd_plan_init(p, VHD_PLAN_MOVE, old_end_sect, new_end_sect);
+}
+
 static bool vhd_step_is(struct vhd_step *step, enum vhd_step_kind kind, u64 sect, u64 nr)
 {
 	*step = (struct vhd_step){
@@ -231,6 +248,20 @@ static bool vhd_next_footers(struct vhd_plan *p, struct vhd_step *step)
 	return false;
 }
 
+static bool vhd_next_move(struct vhd_plan *p, struct vhd_step *step)
+{
+	switch (p->phase++) {
+	case 0:
+		return vhd_step_is(step, VHD_STEP_ZERO, p->old_end - 1, 1);
+	case 2:
+		return vhd_step_is(step, VHD_STEP_FOOTER, p->new_end - 1, 1);
+	case 1:
+	case 3:
+		return vhd_step_barrier(step);
+	}
+	return false;
+}
+
 /**
  * vhd_plan_next() - the next step of a plan
  * @p:		a started plan
@@ -253,6 +284,8 @@ bool vhd_plan_next(struct vhd_plan *p, struct vhd_step *step)
 		return vhd_next_trim(p, step);
 	case VHD_PLAN_FOOTERS:
 		return vhd_next_footers(p, step);
+	case VHD_PLAN_MOVE:
+		return vhd_next_move(p, step);
 	}
 	return false;
 }

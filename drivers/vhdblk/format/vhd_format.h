@@ -504,7 +504,9 @@ struct vhd_change {
 #define VHD_CHANGE_BITMAP	2u
 #define VHD_CHANGE_NEW		4u
 
-enum vhd_plan_kind { VHD_PLAN_COMMIT, VHD_PLAN_EXTEND, VHD_PLAN_TRIM, VHD_PLAN_FOOTERS };
+enum vhd_plan_kind {
+	VHD_PLAN_COMMIT, VHD_PLAN_EXTEND, VHD_PLAN_TRIM, VHD_PLAN_FOOTERS, VHD_PLAN_MOVE
+};
 
 /* A plan is an iterator: init with one of the functions below, then step. */
 struct vhd_plan {
@@ -524,6 +526,7 @@ void vhd_plan_commit(struct vhd_plan *p, const struct vhd_layout *l,
 void vhd_plan_extend(struct vhd_plan *p, u64 old_end_sect, u64 new_end_sect);
 void vhd_plan_trim(struct vhd_plan *p, u64 old_end_sect, u64 new_end_sect);
 void vhd_plan_footers(struct vhd_plan *p, u64 end_sect, bool end, bool copy);
+void vhd_plan_move_footer(struct vhd_plan *p, u64 old_end_sect, u64 new_end_sect);
 bool vhd_plan_next(struct vhd_plan *p, struct vhd_step *step);
 
 #endif /* _VHD_FORMAT_H */
