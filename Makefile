@@ -96,6 +96,7 @@ test-vm:
 	$(Q)tests/vm/run -k $(LANE) $(CASES)
 
 soak:
+	$(Q)$(MAKE) -C tests/host soak
 	$(Q)tests/check.sh soak soak-debug
 
 KERNELS ?= oldstable latest

@@ -113,6 +113,8 @@ run_style() {
 
 run_host() {
 	step quiet host make -C tests/host check
+	step quiet crash make -C tests/host crash
+	step quiet crash-opinion make -C tests/host opinion
 	step quiet vhdctl tests/host/vhdctl_test.sh
 	step quiet badinput make -C tests/vm/prog check-host
 	step quiet bench-arithmetic /usr/bin/python3 tests/bench/selftest.py
