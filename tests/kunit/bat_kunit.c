@@ -197,6 +197,24 @@ static void batmap_is_judged(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, vhd_batmap_check(&b, &l, 24633 * 512), c->sound);
 }
 
+/* In a file of terabytes a map of terabytes fits; one more sector is its header. */
+static void batmap_of_terabytes_keeps_its_place(struct kunit *test)
+{
+	struct vhd_layout l = {
+		.type = VHD_TYPE_DIFFERENCING, .capacity = 32768, .end = 1ULL << 40,
+		.bat_sect = 3, .bat_sects = 1,
+	};
+	struct vhd_batmap b;
+
+	make_batmap(&b);
+	b.sectors = cpu_to_be32(0xffffffff);
+	KUNIT_EXPECT_FALSE(test, vhd_batmap_check(&b, &l, 1ULL << 49));
+	b.sectors = cpu_to_be32(0xfffffffe);
+	KUNIT_EXPECT_TRUE(test, vhd_batmap_check(&b, &l, 1ULL << 49));
+	vhd_layout_set_batmap(&l, &b);
+	KUNIT_EXPECT_TRUE(test, vhd_layout_hits_metadata(&l, 1000000, 1));
+}
+
 static void batmap_covers_blocks_of_2_mib(struct kunit *test)
 {
 	struct vhd_layout l = { .capacity = 8 };
@@ -223,6 +241,7 @@ static struct kunit_case bat_cases[] = {
 	KUNIT_CASE_PARAM(overlap_is_found, overlap_gen_params),
 	KUNIT_CASE_PARAM(end_of_use_is_found, used_gen_params),
 	KUNIT_CASE_PARAM(batmap_is_judged, batmap_gen_params),
+	KUNIT_CASE(batmap_of_terabytes_keeps_its_place),
 	KUNIT_CASE(batmap_covers_blocks_of_2_mib),
 	KUNIT_CASE(batmap_checksum_is_of_bytes),
 	{}

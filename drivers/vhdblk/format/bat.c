@@ -155,6 +155,8 @@ bool vhd_batmap_check(const struct vhd_batmap *b, const struct vhd_layout *l, u6
 	       be32_to_cpu(b->version) == VHD_BATMAP_VERSION &&
 	       be64_to_cpu(b->offset) == map << VHD_SECTOR_SHIFT &&
 	       sects >= vhd_batmap_map_bytes(l) >> VHD_SECTOR_SHIFT &&
+	       /* With its header it must still be a number of 32 bits. */
+	       sects < VHD_MAX_SECTOR &&
 	       map + sects <= min_t(u64, l->end, file_size >> VHD_SECTOR_SHIFT);
 }
 
