@@ -525,6 +525,16 @@ int vhd_layer_open(struct vhd_layer *l, const struct vhd_layer_spec *spec,
 }
 
 /**
+ * vhd_layer_all_bad() - is no entry of a page of the BAT any good?
+ * @l: an open layer with blocks
+ * @page: below DIV_ROUND_UP(nr_bat, VHD_BAT_PAGE_ENTRIES)
+ */
+bool vhd_layer_all_bad(const struct vhd_layer *l, u32 page)
+{
+	return l->bat[page] == all_bad;
+}
+
+/**
  * vhd_layer_close() - drop a layer
  * @l: opened, partly opened, or zeroed
  *

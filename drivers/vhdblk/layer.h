@@ -103,6 +103,7 @@ void vhd_layer_close(struct vhd_layer *l);
 u32 vhd_layer_entry(const struct vhd_layer *l, u32 block);
 int vhd_layer_reserve_entry(struct vhd_layer *l, u32 block);
 int vhd_layer_set_entry(struct vhd_layer *l, u32 block, u32 entry);
+bool vhd_layer_all_bad(const struct vhd_layer *l, u32 page);
 u64 vhd_layer_used_end(const struct vhd_layer *l);
 u64 vhd_layer_memory(const struct vhd_layer *l);
 

@@ -14,6 +14,17 @@
 #include "map.h"
 #include "trace.h"
 
+/*
+ * A table of the leaf that is one big hole names only bad blocks. It costs nothing
+ * in the file, so its words are the same page for everybody. They stay what they
+ * are: nobody writes to such a leaf, and a lookup of such a block fails.
+ */
+static u64 bad_words[VHD_MAP_PAGE_WORDS] = {
+	[0 ... VHD_MAP_PAGE_WORDS - 1] = VHD_WORD_UNRESOLVED
+};
+
+static_assert(VHD_BAT_PAGE_ENTRIES % VHD_MAP_PAGE_WORDS == 0);
+
 /**
  * vhd_map_slot() - the word of a block, to change it
  * @m: the map
@@ -67,11 +78,23 @@ static int mark_block(struct vhd_map *m, struct vhd_layer *l, u32 block)
 	return first < end ? mark(m, first, end, VHD_WORD_UNRESOLVED) : 0;
 }
 
+/* The leaf comes first: nothing is in the map yet. */
+static void share_bad_words(struct vhd_map *m, struct vhd_layer *leaf)
+{
+	u32 i;
+
+	for (i = 0; i < m->nr_pages; i++)
+		if (vhd_layer_all_bad(leaf, i * VHD_MAP_PAGE_WORDS >> VHD_BAT_PAGE_SHIFT))
+			m->page[i] = bad_words;
+}
+
 static int mark_layer(struct vhd_map *m, struct vhd_layer *l)
 {
 	u32 block, page;
 	int ret;
 
+	if (l == vhd_chain_leaf(m->chain))
+		share_bad_words(m, l);
 	for (block = 0; block < l->layout.entries; block++) {
 		page = block >> VHD_BAT_PAGE_SHIFT;
 		if (!(block & (VHD_BAT_PAGE_ENTRIES - 1)))
@@ -160,6 +183,8 @@ static void free_page_of_words(u64 *page)
 {
 	u32 i;
 
+	if (page == bad_words)
+		return;
 	for (i = 0; page && i < VHD_MAP_PAGE_WORDS; i++)
 		if (vhd_word_owners(page[i]))
 			vhd_owners_put(vhd_word_owners(page[i]));
@@ -263,6 +288,7 @@ static void end_lookup(struct vhd_map *m, struct lookup *l, u64 *slot, u64 new)
  */
 int vhd_map_resolve(struct vhd_map *m, u32 block)
 {
+	struct vhd_layer *leaf = vhd_chain_leaf(m->chain);
 	u64 *slot = vhd_map_slot(m, block), new = VHD_WORD_UNRESOLVED;
 	u64 start = trace_vhdblk_resolve_enabled() ? ktime_get_ns() : 0;
 	struct lookup l = { .block = block };
@@ -270,6 +296,9 @@ int vhd_map_resolve(struct vhd_map *m, u32 block)
 
 	if (!slot)
 		return -ENOMEM;
+	/* Its word may be everybody's. */
+	if (vhd_layer_entry(leaf, block) == VHD_BAT_BAD)
+		return -EIO;
 	if (!begin_lookup(m, &l, slot)) {
 		wait_event(m->looked_up, is_looked_up(m, block));
 		return 0;
@@ -278,7 +307,7 @@ int vhd_map_resolve(struct vhd_map *m, u32 block)
 	trace_vhdblk_resolve(m, block, o, start);
 	if (!IS_ERR(o)) {
 		atomic64_inc(&m->resolves);
-		new = collapse(o, vhd_chain_leaf(m->chain)->id);
+		new = collapse(o, leaf->id);
 	}
 	end_lookup(m, &l, slot, new);
 	if (IS_ERR(o))
