@@ -241,8 +241,11 @@ static int device_start(struct vhdblk_device *dev, const struct vhdblk_params *p
 	q->alloc.notify = report_space;
 	q->alloc.hurry = hurry_commit;
 	ret = vhd_map_init(&q->map, q->chain);
-	if (!ret)
+	if (!ret) {
 		ret = vhd_alloc_init(&q->alloc, &q->map, epoch_drained);
+		if (ret && ret != -ENOMEM)
+			vhd_error_errno(error, ret, "the missing footer cannot be written");
+	}
 	if (!ret)
 		ret = vhdblk_queue_start(q, name, nr);
 	if (!ret && q->writable)
