@@ -44,6 +44,7 @@ size_t parent_name(const struct image *child, char *name, size_t size);
 
 /* search.c */
 int search_parent(struct chain *c, const struct options *o);
+char *search_path(struct image *child, const struct options *o);
 
 /* chain.c */
 int chain_open_leaf(struct chain *c, const char *path, const struct options *o, bool write);

@@ -82,34 +82,14 @@ static void show_blocks(struct out *o, const struct image *img)
 		out_text(o, "batmap", "at sector %llu", l->batmap_sect);
 }
 
-static bool is_parent(const struct image *child, const char *path, const struct options *o)
+/* Whether a place exists is for those to know who may look there. */
+static bool may_look(const struct image *img, const struct options *o)
 {
-	struct image_how how = { .named = child->block_device, .beneath = -1 };
-	struct image img;
-	bool yes;
-
-	yes = !image_open(&img, path, &how) && !image_load(&img, o->size_rule) &&
-	      !image_same_file(child, &img) &&
-	      !vhd_link_check(&child->footer, &child->header, &img.footer);
-	image_close(&img);
-	return yes;
+	return !o->nr_parent_dirs && !o->no_locators && img->choice.place != VHD_FOOTER_COPY;
 }
 
-static const char *first_parent(const struct image *child, const struct path_list *places,
-				const struct options *o)
-{
-	unsigned int i;
-
-	for (i = 0; i < o->nr_parents; i++)
-		if (is_parent(child, o->parents[i], o))
-			return o->parents[i];
-	for (i = 0; i < places->nr && !o->no_locators; i++)
-		if (is_parent(child, places->v[i].path, o))
-			return places->v[i].path;
-	return NULL;
-}
-
-static void show_places(struct out *o, const struct path_list *places, const char *found)
+static void show_places(struct out *o, const struct path_list *places, const char *found,
+			bool look)
 {
 	unsigned int i;
 
@@ -120,35 +100,35 @@ static void show_places(struct out *o, const struct path_list *places, const cha
 		out_string(o, NULL, NULL, t->path);
 		out_text(o, t->source, "%s%s", t->path,
 			 found && !strcmp(found, t->path) ? " (this is it)" :
-			 access(t->path, F_OK) ? " (does not exist)" : "");
+			 look && access(t->path, F_OK) ? " (does not exist)" : "");
 	}
 	out_end_array(o);
 }
 
-static void show_parent(struct out *o, const struct image *img, const struct options *opts)
+static void show_parent(struct out *o, struct image *img, const struct options *opts)
 {
 	struct path_list places = { 0 };
-	const char *found;
-	char name[1024];
+	char name[1024], *found;
 
 	if (img->layout.type != VHD_TYPE_DIFFERENCING) {
 		out_string(o, "parent", NULL, NULL);
 		return;
 	}
 	paths_of_parent(img, &places);
-	found = first_parent(img, &places, opts);
+	found = search_path(img, opts);
 	out_begin(o, "parent", "parent");
 	show_id(o, "id", "id", img->header.parent_uuid);
 	parent_name(img, name, sizeof(name));
 	out_string(o, "name", "name", name);
 	show_time(o, "timestamp", "time stamp", be32_to_cpu(img->header.parent_timestamp));
-	show_places(o, &places, found);
+	show_places(o, &places, found, may_look(img, opts));
 	out_string(o, "file", "file", found);
 	if (vhd_link_is_raw(&img->footer, &img->header))
 		out_text(o, "file", "a raw disk, to be named with --parent");
 	else if (!found)
 		out_text(o, "file", "not found");
 	out_end(o);
+	free(found);
 	paths_free(&places);
 }
 

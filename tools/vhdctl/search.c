@@ -27,6 +27,7 @@
  * @mismatch:	a place held an image with another id
  * @fault:	of the first place that held a damaged image
  * @error:	exit code that ends the search, 0 if none
+ * @peek:	the parent is not going to be used, so nobody needs its lock
  */
 struct search {
 	struct chain *c;
@@ -39,6 +40,7 @@ struct search {
 	bool mismatch;
 	enum vhd_fault fault;
 	int error;
+	bool peek;
 };
 
 static const char *why_not(struct search *s, const struct image *img)
@@ -73,7 +75,7 @@ static const char *judge(struct search *s, struct image *img)
 /* Between the first look and the lock the file may have changed: look again. */
 static const char *take(struct search *s, struct image *img)
 {
-	int ret = image_lock(img, false);
+	int ret = s->peek ? 0 : image_lock(img, false);
 	const char *why;
 
 	if (ret) {
@@ -337,4 +339,29 @@ int search_parent(struct chain *c, const struct options *o)
 	}
 	paths_free(&s.tries);
 	return ret ? ret : chain_add(c, s.found);
+}
+
+/**
+ * search_path() - where the parent of an image is, for those who only tell
+ * @child:	a loaded differencing image
+ * @o:		says where parents may be
+ *
+ * Return: A string to be freed, NULL if it was not found.
+ */
+char *search_path(struct image *child, const struct options *o)
+{
+	struct chain c = { .layer = { child }, .nr = 1 };
+	struct search s = { .c = &c, .o = o, .child = child, .peek = true };
+	char *path = NULL;
+
+	if (vhd_link_is_raw(&child->footer, &child->header))
+		return NULL;
+	search_by_id(&s);
+	if (s.found) {
+		path = strdup(s.found->path);
+		image_close(s.found);
+		free(s.found);
+	}
+	paths_free(&s.tries);
+	return path;
 }
