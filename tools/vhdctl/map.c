@@ -12,10 +12,17 @@
 #include "print.h"
 #include "walk.h"
 
+/*
+ * Lines that are kept to make their columns fit: each takes half a KiB, and in an
+ * image each byte of a sector bitmap can make eight.
+ */
+#define MOST_LINES	8192u
+
 struct mapper {
 	struct chain *c;
 	struct out out;
 	struct libscols_table *table;
+	unsigned int lines;
 };
 
 static const char *answer_name(enum vhd_answer answer)
@@ -55,10 +62,21 @@ static void set_number(struct libscols_line *line, unsigned int column, u64 n)
 	scols_line_set_data(line, column, text);
 }
 
+static void print_lines(struct mapper *m)
+{
+	scols_print_table(m->table);
+	scols_table_remove_lines(m->table);
+	scols_table_enable_noheadings(m->table, 1);
+	m->lines = 0;
+}
+
 static void emit_line(struct mapper *m, const struct owner_run *r)
 {
-	struct libscols_line *line = scols_table_new_line(m->table, NULL);
+	struct libscols_line *line;
 
+	if (m->lines++ == MOST_LINES)
+		print_lines(m);
+	line = scols_table_new_line(m->table, NULL);
 	if (!line)
 		return;
 	set_number(line, 0, r->start << VHD_SECTOR_SHIFT);
@@ -132,7 +150,7 @@ static int print_map(struct chain *c, const struct options *o)
 	out_begin_array(&m.out, "runs", NULL);
 	ret = walk(&m, o->extents);
 	if (!o->json && !ret)
-		scols_print_table(m.table);
+		print_lines(&m);
 	out_end_array(&m.out);
 	out_end(&m.out);
 	scols_unref_table(m.table);
