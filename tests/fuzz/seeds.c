@@ -2,7 +2,7 @@
 /*
  * Writes seeds for the fuzz targets, made with the library itself.
  *
- * Usage: seeds DIR	fills DIR/footer, DIR/layout, DIR/map and DIR/locator
+ * Usage: seeds DIR	fills DIR/TARGET for those targets that need a start
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,6 +124,29 @@ static void locator_seed(const char *name, u8 which, enum vhd_platform_code code
 	put("locator", name, input, 5 + n);
 }
 
+struct chain_file {
+	u8 shape, flags, id, parent, timestamp, locators, name, code, text, slot;
+	u8 bat[8], bitmap[5], patches;
+} __packed;
+
+/* See fuzz_files_make(): a child and what one of its texts leads to. */
+static void chain_seed(const char *name, u8 shape, u8 text, u8 options)
+{
+	struct {
+		u8 nr;
+		struct chain_file leaf, parent;
+		u8 options, write;
+	} __packed input = {
+		.nr = 1, .options = options,
+		.leaf = { .shape = 2, .parent = 1, .locators = 1, .name = text, .text = text,
+			  .bat = { 0, 255, 1 }, .bitmap = { 0xaa, 0xff } },
+		.parent = { .shape = shape, .id = 1, .parent = 0, .locators = 1, .name = 0,
+			    .bat = { 0, 1, 2, 3, 4 }, .bitmap = { 1, 2, 3, 4, 5 } },
+	};
+
+	put("chain", name, &input, sizeof(input));
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2)
@@ -138,5 +161,11 @@ int main(int argc, char **argv)
 	locator_seed("relative", 0, VHD_PLATFORM_W2RU, "../d/\xc3\xa9.vhd");
 	locator_seed("absolute", 1, VHD_PLATFORM_W2KU, "C:/d/\xf0\x9f\x98\x80.vhd");
 	locator_seed("url", 2, VHD_PLATFORM_MACX, "/srv/a b.vhd");
+	chain_seed("dynamic-parent", 1, 1, 0);
+	chain_seed("cycle", 2, 1, 0);
+	chain_seed("outside", 0x41, 9, 0);
+	chain_seed("kept-inside", 0x41, 9, 32);
+	chain_seed("named", 1, 13, 64);
+	chain_seed("fifo", 0x80, 1, 0);
 	return 0;
 }
