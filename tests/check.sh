@@ -16,9 +16,9 @@ mkdir -p "$log"
 # beside kill, debug and memory, backports beside latest. A group is stopped and fails at
 # CHECK_SLACK times its share.
 declare -A share=(
-	[setup]=20 [style]=2 [host]=2 [fuzz]=1 [oldstable]=32 [kill]=14
+	[setup]=20 [style]=2 [host]=2 [fuzz]=2 [oldstable]=32 [kill]=14
 	[debug]=16 [memory]=4 [bench]=4 [backports]=9 [latest]=9
-	[soak]=240 [soak-debug]=60
+	[soak]=240 [soak-debug]=60 [soak-fuzz]=140
 )
 slack=${CHECK_SLACK:-2}
 
@@ -116,12 +116,16 @@ run_host() {
 	step quiet crash make -C tests/host crash
 	step quiet crash-opinion make -C tests/host opinion
 	step quiet vhdctl tests/host/vhdctl_test.sh
+	step quiet hostile /usr/bin/python3 tests/host/hostile_test.py
 	step quiet badinput make -C tests/vm/prog check-host
 	step quiet bench-arithmetic /usr/bin/python3 tests/bench/selftest.py
 	step quiet images /usr/bin/python3 tests/images/selftest.py
 }
 
 run_fuzz() { step quiet fuzz make -C tests/fuzz smoke; }
+
+# Ten minutes each.
+run_soak-fuzz() { step aloud soak-fuzz make -C tests/fuzz run T=600; }
 
 run_bench() { step aloud bench tests/bench/run --smoke oldstable; }
 
@@ -152,7 +156,7 @@ needs() { # SET-OR-LANE GROUP...: is one of these groups to be run?
 sets_needed() {
 	echo tools
 	! needs style style || echo style
-	! needs host host fuzz || echo host
+	! needs host host fuzz soak-fuzz || echo host
 	! needs vm oldstable kill debug memory backports latest soak soak-debug bench || echo vm
 }
 
@@ -205,7 +209,7 @@ run() { # GROUP
 	start=$(date +%s)
 	echo "== $group"
 	case $group in
-	setup|style|host|fuzz|kill|bench) "run_$group" ;;
+	setup|style|host|fuzz|soak-fuzz|kill|bench) "run_$group" ;;
 	*) run_vm ;;
 	esac
 	minutes=$(awk -v s=$(($(date +%s) - start)) 'BEGIN { printf "%.1f", s / 60 }')
@@ -268,7 +272,7 @@ machines=()
 run setup
 for group in "${groups[@]}"; do
 	case $group in
-	style|host|fuzz) run "$group" ;;
+	style|host|fuzz|soak-fuzz) run "$group" ;;
 	bench) ;;
 	*) machines+=("$group") ;;
 	esac
