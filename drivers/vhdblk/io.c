@@ -6,7 +6,9 @@
  * Everything here may sleep, except the completion of vhd_io_submit(). Callers
  * run in a scope of memalloc_noio_save(): a write to /dev/vhdN may be what
  * memory reclaim waits for. Rights are those of whoever opened the descriptor,
- * not of the thread that happens to do the I/O: files on root_squash NFS.
+ * not of the thread that happens to do the I/O, which is root's: an NFS server
+ * squashes root, and local file systems let root have the space that is reserved
+ * for it and exceed quotas.
  */
 #include <linux/blkdev.h>
 #include <linux/cred.h>
@@ -62,6 +64,11 @@ static bool dio_usable(struct vhd_file *f)
 	return true;
 }
 
+static const struct cred *as_opener(const struct vhd_file *f)
+{
+	return override_creds(f->passed->f_cred);
+}
+
 static struct file *reopen(struct file *passed, bool write, bool direct)
 {
 	int flags = (write ? O_RDWR : O_RDONLY) | O_LARGEFILE | O_NOATIME;
@@ -102,6 +109,21 @@ static int drop_pages(struct vhd_file *f)
 	return ret;
 }
 
+/* As the opener: a server may be asked. */
+static int open_files(struct vhd_file *f, bool buffered)
+{
+	int ret = open_private(f, buffered);
+
+	if (ret)
+		return ret;
+	f->direct = dio_usable(f);
+	if (!f->direct && (f->file->f_flags & O_DIRECT)) {
+		vhd_fput(f->file);
+		ret = open_private(f, true);
+	}
+	return ret ?: drop_pages(f);
+}
+
 /* The file is open, and known to be direct or buffered. */
 static void note_abilities(struct vhd_file *f)
 {
@@ -132,6 +154,7 @@ static void note_abilities(struct vhd_file *f)
 int vhd_file_open(struct vhd_file *f, struct file *passed, bool write, bool buffered)
 {
 	struct inode *inode = passed->f_mapping->host;
+	const struct cred *old;
 	int ret;
 
 	memset(f, 0, sizeof(*f));
@@ -139,22 +162,12 @@ int vhd_file_open(struct vhd_file *f, struct file *passed, bool write, bool buff
 		return -EOPNOTSUPP;
 	if (!(passed->f_mode & FMODE_READ) || (write && !(passed->f_mode & FMODE_WRITE)))
 		return -EBADF;
-	f->passed = passed;
+	f->passed = get_file(passed);
 	f->bdev = S_ISBLK(inode->i_mode);
 	f->writable = write;
-	ret = open_private(f, buffered);
-	if (ret) {
-		f->passed = NULL;
-		return ret;
-	}
-	get_file(passed);
-	f->direct = dio_usable(f);
-	if (!f->direct && (f->file->f_flags & O_DIRECT)) {
-		vhd_fput(f->file);
-		ret = open_private(f, true);
-	}
-	if (!ret)
-		ret = drop_pages(f);
+	old = as_opener(f);
+	ret = open_files(f, buffered);
+	revert_creds(old);
 	if (ret) {
 		vhd_file_close(f);
 		return ret;
@@ -237,10 +250,18 @@ static int io_start_write(struct vhd_io *io)
 static ssize_t start_transfer(struct vhd_io *io, struct iov_iter *iter)
 {
 	const struct file_operations *fop = io->f->file->f_op;
+	const struct cred *old = NULL;
+	ssize_t ret;
 
 	if (io->f->target)
 		return vhd_bdev_submit(io, iter);
-	return io->write ? fop->write_iter(&io->iocb, iter) : fop->read_iter(&io->iocb, iter);
+	/* What must not block takes no space and asks no server. */
+	if (!(io->iocb.ki_flags & IOCB_NOWAIT))
+		old = as_opener(io->f);
+	ret = io->write ? fop->write_iter(&io->iocb, iter) : fop->read_iter(&io->iocb, iter);
+	if (old)
+		revert_creds(old);
+	return ret;
 }
 
 /**
@@ -395,8 +416,10 @@ int vhd_io_write(struct vhd_file *f, loff_t pos, const void *buf, size_t len)
  */
 int vhd_io_fsync(struct vhd_file *f)
 {
+	const struct cred *old = as_opener(f);
 	int ret = vfs_fsync(f->file, 1);
 
+	revert_creds(old);
 	vhd_bdev_forget_pages(f);
 	return ret;
 }
@@ -430,6 +453,15 @@ static int zero_by_writing(struct vhd_file *f, loff_t pos, u64 len)
 	return 0;
 }
 
+static int allocate(struct vhd_file *f, int mode, loff_t pos, u64 len)
+{
+	const struct cred *old = as_opener(f);
+	int ret = vfs_fallocate(f->file, mode, pos, len);
+
+	revert_creds(old);
+	return ret;
+}
+
 static int zero_whole_pages(struct vhd_file *f, loff_t pos, u64 len, bool unmap)
 {
 	const int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
@@ -439,9 +471,9 @@ static int zero_whole_pages(struct vhd_file *f, loff_t pos, u64 len, bool unmap)
 	if (!len)
 		return 0;
 	note_write(f);
-	ret = vfs_fallocate(f->file, unmap ? punch : zero, pos, len);
+	ret = allocate(f, unmap ? punch : zero, pos, len);
 	if (ret == -EOPNOTSUPP && unmap)
-		ret = vfs_fallocate(f->file, zero, pos, len);
+		ret = allocate(f, zero, pos, len);
 	return ret == -EOPNOTSUPP ? zero_by_writing(f, pos, len) : ret;
 }
 
@@ -495,8 +527,7 @@ void vhd_io_discard(struct vhd_file *f, loff_t pos, u64 len)
 	if (f->target)
 		vhd_bdev_discard(f->target, first, end - first);
 	else
-		vfs_fallocate(f->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, first,
-			      end - first);
+		allocate(f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, first, end - first);
 	note_write(f);
 }
 
@@ -515,7 +546,7 @@ void vhd_io_discard(struct vhd_file *f, loff_t pos, u64 len)
  */
 int vhd_io_reserve(struct vhd_file *f, loff_t pos, u64 len)
 {
-	int ret = vfs_fallocate(f->file, FALLOC_FL_KEEP_SIZE, pos, len);
+	int ret = allocate(f, FALLOC_FL_KEEP_SIZE, pos, len);
 
 	return ret == -EOPNOTSUPP ? 0 : ret;
 }
@@ -529,12 +560,11 @@ int vhd_io_reserve(struct vhd_file *f, loff_t pos, u64 len)
  */
 int vhd_io_truncate(struct vhd_file *f, loff_t size)
 {
-	const struct cred *old = override_creds(f->passed->f_cred);
+	const struct cred *old = as_opener(f);
 	int ret;
 
 	note_write(f);
 	ret = vfs_truncate(&f->file->f_path, size);
-
 	revert_creds(old);
 	return ret;
 }
