@@ -137,11 +137,17 @@ static void note_abilities(struct vhd_file *f)
 	f->size = i_size_read(mapping->host);
 }
 
+/* Our own file is not bound to O_APPEND, so whoever is must not get one. */
+static bool may_write_anywhere(const struct file *passed)
+{
+	return (passed->f_mode & FMODE_WRITE) && !(passed->f_flags & O_APPEND);
+}
+
 /**
  * vhd_file_open() - open our own file beside a descriptor of the requester
  * @f: filled; on success owns a reference on @passed
  * @passed: what the requester gave us
- * @write: for writing too; @passed must be writable
+ * @write: for writing too; @passed must be writable, and not only at its end
  * @buffered: use the page cache even if direct I/O is possible
  *
  * The pages that the file already has in the page cache are written back and
@@ -160,7 +166,7 @@ int vhd_file_open(struct vhd_file *f, struct file *passed, bool write, bool buff
 	memset(f, 0, sizeof(*f));
 	if (!S_ISREG(inode->i_mode) && !S_ISBLK(inode->i_mode))
 		return -EOPNOTSUPP;
-	if (!(passed->f_mode & FMODE_READ) || (write && !(passed->f_mode & FMODE_WRITE)))
+	if (!(passed->f_mode & FMODE_READ) || (write && !may_write_anywhere(passed)))
 		return -EBADF;
 	f->passed = get_file(passed);
 	f->bdev = S_ISBLK(inode->i_mode);
