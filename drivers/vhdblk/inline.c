@@ -14,6 +14,7 @@
 #include <linux/blkdev.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/sched/task_stack.h>
 
 #include "inline.h"
@@ -51,11 +52,17 @@ static bool disk_claimed(struct request *rq)
 	return READ_ONCE(rq->q->disk->part0->bd_holders);
 }
 
+/* It is about files, but the file below would hold whoever calls it to it. */
+static bool size_limited(void)
+{
+	return rlimit(RLIMIT_FSIZE) != RLIM_INFINITY;
+}
+
 static bool allowed(struct request *rq)
 {
 	return !disk_claimed(rq) && !(current->flags & VHDBLK_INLINE_NEVER) &&
 	       !(rq->cmd_flags & REQ_SWAP) && !current->journal_info &&
-	       nobody_waits(current->bio_list) && stack_left();
+	       nobody_waits(current->bio_list) && !size_limited() && stack_left();
 }
 
 /**
