@@ -17,6 +17,12 @@
 /* A description that does not fit into this is not sent. */
 #define MAX_MESSAGE	(2u << 20)
 
+#define ATTACH_FLAGS	(VHDBLK_ATTACH_READ_ONLY | VHDBLK_ATTACH_IGNORE_ID_MISMATCH | \
+			 VHDBLK_ATTACH_AUTOCLEAR | VHDBLK_ATTACH_NO_PARTSCAN | \
+			 VHDBLK_ATTACH_BUFFERED | VHDBLK_ATTACH_INLINE)
+#define DETACH_FLAGS	(VHDBLK_DETACH_LAZY | VHDBLK_DETACH_FORCE)
+#define LAYER_FLAGS	(VHDBLK_LAYER_RAW | VHDBLK_LAYER_DIRECT | VHDBLK_LAYER_READ_ONLY)
+
 static const struct genl_multicast_group mcgrps[] = {
 	[VHDBLK_NLGRP_EVENTS] = { .name = VHDBLK_MCGRP_EVENTS },
 };
@@ -40,21 +46,33 @@ static int check_caller(struct sk_buff *skb)
 	return netlink_capable(skb, CAP_SYS_ADMIN) ? 0 : -EPERM;
 }
 
+/* What somebody asks for and does not get must not look as if he got it. */
+static int get_flags(struct nlattr *attr, u32 known, u32 *flags, struct netlink_ext_ack *extack)
+{
+	*flags = attr ? nla_get_u32(attr) : 0;
+	if (!(*flags & ~known))
+		return 0;
+	NL_SET_ERR_MSG_ATTR(extack, attr, "unknown flags");
+	return -EINVAL;
+}
+
 static int get_layer(struct nlattr *nest, struct vhd_layer_spec *spec,
 		     struct netlink_ext_ack *extack)
 {
 	struct nlattr *tb[VHDBLK_A_LAYER_PAD + 1];
+	u32 flags;
 	int ret;
 
 	ret = nla_parse_nested(tb, VHDBLK_A_LAYER_PAD, nest, vhdblk_layer_nl_policy, extack);
+	if (!ret)
+		ret = get_flags(tb[VHDBLK_A_LAYER_FLAGS], LAYER_FLAGS, &flags, extack);
 	if (ret)
 		return ret;
 	if (!tb[VHDBLK_A_LAYER_FD]) {
 		NL_SET_ERR_MSG_ATTR(extack, nest, "a layer needs a descriptor");
 		return -EINVAL;
 	}
-	spec->raw = tb[VHDBLK_A_LAYER_FLAGS] &&
-		    (nla_get_u32(tb[VHDBLK_A_LAYER_FLAGS]) & VHDBLK_LAYER_RAW);
+	spec->raw = flags & VHDBLK_LAYER_RAW;
 	spec->file = fget(nla_get_u32(tb[VHDBLK_A_LAYER_FD]));
 	if (spec->file)
 		return 0;
@@ -95,8 +113,12 @@ static u32 get_u32(struct genl_info *info, int attr)
 
 static int get_params(struct genl_info *info, struct vhdblk_params *p)
 {
-	u32 flags = get_u32(info, VHDBLK_A_FLAGS);
+	u32 flags;
+	int ret;
 
+	ret = get_flags(info->attrs[VHDBLK_A_FLAGS], ATTACH_FLAGS, &flags, info->extack);
+	if (ret)
+		return ret;
 	if (info->attrs[VHDBLK_A_NAME])
 		nla_strscpy(p->name, info->attrs[VHDBLK_A_NAME], sizeof(p->name));
 	p->read_only = flags & VHDBLK_ATTACH_READ_ONLY;
@@ -159,10 +181,12 @@ int vhdblk_nl_attach_doit(struct sk_buff *skb, struct genl_info *info)
 
 int vhdblk_nl_detach_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	u32 flags = get_u32(info, VHDBLK_A_FLAGS);
 	struct vhdblk_job *job;
 	int ret = check_caller(skb);
+	u32 flags;
 
+	if (!ret)
+		ret = get_flags(info->attrs[VHDBLK_A_FLAGS], DETACH_FLAGS, &flags, info->extack);
 	if (ret)
 		return ret;
 	if (!info->attrs[VHDBLK_A_INDEX]) {
@@ -181,10 +205,14 @@ int vhdblk_nl_detach_doit(struct sk_buff *skb, struct genl_info *info)
 
 int vhdblk_nl_set_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	bool autoclear = get_u32(info, VHDBLK_A_FLAGS) & VHDBLK_ATTACH_AUTOCLEAR;
 	char name[VHDBLK_NAME_LEN];
 	int ret = check_caller(skb);
+	bool autoclear;
+	u32 flags;
 
+	if (!ret)
+		ret = get_flags(info->attrs[VHDBLK_A_FLAGS], VHDBLK_ATTACH_AUTOCLEAR, &flags,
+				info->extack);
 	if (ret)
 		return ret;
 	if (!info->attrs[VHDBLK_A_INDEX]) {
@@ -193,6 +221,7 @@ int vhdblk_nl_set_doit(struct sk_buff *skb, struct genl_info *info)
 	}
 	if (info->attrs[VHDBLK_A_NAME])
 		nla_strscpy(name, info->attrs[VHDBLK_A_NAME], sizeof(name));
+	autoclear = flags;
 	return vhdblk_device_set(get_u32(info, VHDBLK_A_INDEX),
 				 info->attrs[VHDBLK_A_NAME] ? name : NULL,
 				 info->attrs[VHDBLK_A_FLAGS] ? &autoclear : NULL);
