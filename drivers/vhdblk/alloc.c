@@ -538,7 +538,7 @@ void vhd_alloc_fail(struct vhd_alloc *a, int err)
 	LIST_HEAD(woken);
 
 	mutex_lock(&a->lock);
-	a->failed = a->failed ?: err;
+	WRITE_ONCE(a->failed, a->failed ?: err);
 	list_splice_tail_init(&a->waiting, &woken);
 	mutex_unlock(&a->lock);
 	wake_list(&woken, -EIO);

@@ -367,7 +367,7 @@ static bool is_dirty(struct vhd_commit *c)
  */
 static int commit_all(struct vhd_commit *c, struct list_head *waiters)
 {
-	int ret = c->alloc->failed ? -EIO : 0;
+	int ret = READ_ONCE(c->alloc->failed) ? -EIO : 0;
 
 	if (ret)
 		return ret;

@@ -93,7 +93,9 @@ static void epoch_drained(struct vhd_epoch *e)
 /* Under open_mutex. */
 static void last_close(struct vhdblk_device *dev)
 {
-	if (disk_openers(dev->disk) || !(dev->lazy || (dev->autoclear && dev->armed)))
+	bool due = dev->lazy || (READ_ONCE(dev->autoclear) && dev->armed);
+
+	if (!due || disk_openers(dev->disk))
 		return;
 	hold_disk(dev->disk);
 	if (!queue_work(detach_wq, &dev->detach_work))
@@ -345,7 +347,7 @@ static int device_publish(struct vhdblk_device *dev)
 	notice(dev, VHDBLK_NOTICE_ATTACHED, 0);
 	hold_disk(disk);
 	mutex_lock(&disk->open_mutex);
-	dev->state = VHDBLK_LIVE;
+	WRITE_ONCE(dev->state, VHDBLK_LIVE);
 	last_close(dev);
 	mutex_unlock(&disk->open_mutex);
 	put_disk(disk);
@@ -402,12 +404,12 @@ static int begin_detach(struct vhdblk_device *dev, bool lazy, bool force)
 	if (dev->state != VHDBLK_LIVE) {
 		ret = -ENODEV;
 	} else if (disk_openers(disk) && lazy && !force) {
-		dev->lazy = true;
+		WRITE_ONCE(dev->lazy, true);
 		ret = 1;
 	} else if (disk_openers(disk) && !force) {
 		ret = -EBUSY;
 	} else {
-		dev->state = VHDBLK_DETACHING;
+		WRITE_ONCE(dev->state, VHDBLK_DETACHING);
 		WRITE_ONCE(dev->q.dead, force);
 	}
 	mutex_unlock(&disk->open_mutex);

@@ -320,10 +320,11 @@ static int put_counters(struct sk_buff *skb, struct vhdblk_device *dev)
 static u32 device_flags(struct vhdblk_device *dev)
 {
 	return (dev->q.writable ? 0 : VHDBLK_DEVICE_READ_ONLY) |
-	       (dev->autoclear ? VHDBLK_DEVICE_AUTOCLEAR : 0) |
-	       (dev->lazy || dev->state == VHDBLK_DETACHING ? VHDBLK_DEVICE_DETACHING : 0) |
-	       (dev->q.alloc.failed ? VHDBLK_DEVICE_FAILED : 0) |
-	       (dev->q.alloc.no_space ? VHDBLK_DEVICE_NO_SPACE : 0) |
+	       (READ_ONCE(dev->autoclear) ? VHDBLK_DEVICE_AUTOCLEAR : 0) |
+	       (READ_ONCE(dev->lazy) || READ_ONCE(dev->state) == VHDBLK_DETACHING ?
+		VHDBLK_DEVICE_DETACHING : 0) |
+	       (READ_ONCE(dev->q.alloc.failed) ? VHDBLK_DEVICE_FAILED : 0) |
+	       (READ_ONCE(dev->q.alloc.no_space) ? VHDBLK_DEVICE_NO_SPACE : 0) |
 	       (dev->q.submit_inline ? VHDBLK_DEVICE_INLINE : 0);
 }
 
