@@ -97,7 +97,7 @@ test-vm:
 
 soak:
 	$(Q)$(MAKE) -C tests/host soak
-	$(Q)tests/check.sh soak soak-debug soak-fuzz
+	$(Q)tests/check.sh soak soak-debug soak-fuzz soak-kcsan
 
 KERNELS ?= oldstable latest
 PAIRS ?= 15

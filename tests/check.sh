@@ -18,7 +18,7 @@ mkdir -p "$log"
 declare -A share=(
 	[setup]=20 [style]=2 [host]=2 [fuzz]=2 [oldstable]=32 [kill]=14
 	[debug]=16 [memory]=4 [bench]=4 [backports]=9 [latest]=9
-	[soak]=240 [soak-debug]=60 [soak-fuzz]=140
+	[soak]=240 [soak-debug]=60 [soak-fuzz]=140 [soak-kcsan]=60
 )
 slack=${CHECK_SLACK:-2}
 
@@ -26,10 +26,12 @@ declare -A lanes_of=(
 	[style]=oldstable [oldstable]=oldstable [kill]=oldstable
 	[debug]=debug [memory]=oldstable [backports]=backports [latest]=latest
 	[bench]=oldstable [soak]=oldstable [soak-debug]=debug
+	[soak-kcsan]=kcsan
 )
 declare -A suite_of=(
 	[oldstable]=oldstable [debug]=debug [memory]=memory [backports]=short
 	[latest]=short [soak]=soak [soak-debug]=soak-debug
+	[soak-kcsan]=soak-kcsan
 )
 # MiB of the virtual machine, if it is not as much as everybody gets.
 declare -A memory_of=([memory]=512)
@@ -157,7 +159,8 @@ sets_needed() {
 	echo tools
 	! needs style style || echo style
 	! needs host host fuzz soak-fuzz || echo host
-	! needs vm oldstable kill debug memory backports latest soak soak-debug bench || echo vm
+	! needs vm oldstable kill debug memory backports latest soak soak-debug soak-kcsan bench ||
+		echo vm
 }
 
 lanes_needed() {

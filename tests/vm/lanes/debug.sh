@@ -1,31 +1,54 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The debug kernel: Debian's 6.1 source, a minimal configuration, every checker.
+# Kernels that check themselves: Debian's 6.1 source, a minimal configuration. "debug"
+# has every checker but KCSAN, which excludes KASAN; "kcsan" has that one.
 # Kept by source version and configuration; an interrupted build goes on.
 
 DEBUG_CONFIG=$HERE/debug.config
 
 setup_debug() {
-	local tarball version key dir
-	fresh debug && [ "$(meta debug config)" = "$(debug_hash)" ] && return
+	debug_setup debug
+}
+
+setup_kcsan() {
+	mkdir -p "$CACHE/debug"
+	debug_setup kcsan
+}
+
+debug_setup() {
+	local lane=$1 tarball version key dir
+	fresh "$lane" && [ "$(meta "$lane" config)" = "$(debug_hash "$lane")" ] && return
 	need gcc make bc bison flex libelf-dev libssl-dev xz-utils rsync kmod
-	debug_source
+	# The source is common to both; whoever sets up debug has its lock.
+	if [ "$lane" = debug ]; then debug_source; else with_lock debug debug_source; fi
 	tarball=$(debug_tarball)
 	version=$(basename "$tarball")
 	version=${version#linux-source-}
 	version=${version%.tar.xz}
-	key=$version-$(debug_hash)
-	dir=$CACHE/debug/$key
+	key=$version-$(debug_hash "$lane")
+	dir=$CACHE/$lane/$key
 	if [ -e "$dir/meta" ]; then
-		use debug "$key"
+		use "$lane" "$key"
 	else
 		debug_unpack "$tarball" "$dir"
-		debug_build "$dir" "$key"
+		debug_build "$lane" "$dir" "$key"
 	fi
 }
 
+# debug_wanted LANE: its configuration; what kcsan.config names replaces the others'.
+debug_wanted() {
+	[ "$1" != debug ] || {
+		cat "$DEBUG_CONFIG"
+		return
+	}
+	awk 'match($0, /CONFIG_[A-Z0-9_]+/) && /^(# )?CONFIG_/ { name = substr($0, RSTART, RLENGTH) }
+		!match($0, /^(# )?CONFIG_/) { next }
+		NR == FNR { ours[name]; print; next }
+		!(name in ours)' "$HERE/$1.config" "$DEBUG_CONFIG"
+}
+
 debug_hash() {
-	{ cat "$DEBUG_CONFIG" && gcc -dumpfullversion; } | sha256sum | cut -c1-12
+	{ debug_wanted "$1" && gcc -dumpfullversion; } | sha256sum | cut -c1-12
 }
 
 debug_tarball() {
@@ -61,25 +84,26 @@ debug_unpack() {
 }
 
 debug_build() {
-	local dir=$1 key=$2 src=$1/src log=$1/build.log kernel
+	local lane=$1 dir=$2 key=$3 src=$2/src log=$2/build.log wanted=$2/wanted kernel
 
-	quietly "$log" make -s -C "$src" KCONFIG_ALLCONFIG="$DEBUG_CONFIG" allnoconfig
-	debug_check_config "$src/.config"
-	echo "lane: debug: building the kernel, once (6 to 14 minutes)" >&2
+	debug_wanted "$lane" >"$wanted"
+	quietly "$log" make -s -C "$src" KCONFIG_ALLCONFIG="$wanted" allnoconfig
+	debug_check_config "$src/.config" "$wanted"
+	echo "lane: $lane: building the kernel, once (6 to 14 minutes)" >&2
 	quietly "$log" nice make -s -j2 -C "$src" bzImage modules
 	quietly "$log" make -s -C "$src" INSTALL_MOD_PATH="$dir" modules_install
 	kernel=$(make -s -C "$src" kernelrelease)
 	# Objects are the bulk of it, and a module build reads none of them.
 	find "$src" \( -name '*.o' -o -name '*.a' -o -name '*.ko' \) \
 		! -path '*/scripts/*' ! -path '*/tools/*' -delete
-	adopt debug "$key" "kernel=$kernel" "config=$(debug_hash)" \
+	adopt "$lane" "$key" "kernel=$kernel" "config=$(debug_hash "$lane")" \
 		"vmlinuz=$src/arch/x86/boot/bzImage" "modules=$dir/lib/modules/$kernel" \
 		"kdir=$src"
 }
 
 # An option whose dependency is missing vanishes without a word.
 debug_check_config() {
-	local config=$1 line name lost=()
+	local config=$1 wanted=$2 line name lost=()
 
 	while read -r line; do
 		case $line in
@@ -91,6 +115,6 @@ debug_check_config() {
 			grep -qxF -- "$line" "$config" || lost+=("$line")
 			;;
 		esac
-	done <"$DEBUG_CONFIG"
-	[ ${#lost[@]} = 0 ] || die "debug: the configuration lost: ${lost[*]}"
+	done <"$wanted"
+	[ ${#lost[@]} = 0 ] || die "the configuration lost: ${lost[*]}"
 }
