@@ -10,6 +10,7 @@
 #include <linux/hdreg.h>
 #include <linux/idr.h>
 #include <linux/module.h>
+#include <linux/rcupdate.h>
 #include <linux/slab.h>
 
 #include "device.h"
@@ -573,6 +574,8 @@ void vhdblk_device_exit(void)
 {
 	destroy_workqueue(detach_wq);
 	wait_var_event(&nr_devices, !atomic_read(&nr_devices));
+	/* Whoever freed the last one need not hold the module: let him get out of it. */
+	synchronize_rcu_tasks();
 	idr_destroy(&devices);
 	ida_destroy(&indexes);
 }
