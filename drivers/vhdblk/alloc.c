@@ -130,7 +130,7 @@ bool vhd_alloc_is_low(const struct vhd_alloc *a)
 
 static void kick_if_low(struct vhd_alloc *a)
 {
-	if (!a->leaf->f.bdev && !a->no_space && vhd_alloc_is_low(a))
+	if (!a->leaf->f.bdev && !READ_ONCE(a->no_space) && vhd_alloc_is_low(a))
 		kick(a);
 }
 
@@ -138,13 +138,14 @@ static void kick_if_low(struct vhd_alloc *a)
 static int begin_block(struct vhd_alloc *a, u32 block, u64 *word, struct vhd_waiter *w,
 		       struct fresh_block *fresh)
 {
+	u64 now = READ_ONCE(*word);
 	int ret;
 
 	lockdep_assert_held(&a->lock);
-	if (vhd_word_unresolved(*word) || leaf_holds(a, *word))
+	if (vhd_word_unresolved(now) || leaf_holds(a, now))
 		return 1;
 	w->block = block;
-	if (*word & VHD_WORD_ALLOCATING) {
+	if (now & VHD_WORD_ALLOCATING) {
 		list_add_tail(&w->list, &a->parked);
 		return -EINPROGRESS;
 	}
@@ -159,7 +160,7 @@ static int begin_block(struct vhd_alloc *a, u32 block, u64 *word, struct vhd_wai
 		return -EINPROGRESS;
 	}
 	if (!ret) {
-		WRITE_ONCE(*word, *word | VHD_WORD_ALLOCATING);
+		WRITE_ONCE(*word, now | VHD_WORD_ALLOCATING);
 		a->unused--;
 	}
 	kick_if_low(a);
@@ -344,19 +345,20 @@ static void unpublish_block(struct vhd_alloc *a, u32 block, u64 *word, struct vh
 int vhd_alloc_free_block(struct vhd_alloc *a, u32 block, struct vhd_waiter *w)
 {
 	struct vhd_slot *slot = kmalloc(sizeof(*slot), GFP_KERNEL);
-	u64 *word = vhd_map_slot(a->map, block);
+	u64 *word = vhd_map_slot(a->map, block), now;
 	int ret = 0;
 
 	if (!word || !slot)
 		goto out;
 	mutex_lock(&a->lock);
 	w->block = block;
-	if (*word & VHD_WORD_ALLOCATING) {
+	now = READ_ONCE(*word);
+	if (now & VHD_WORD_ALLOCATING) {
 		list_add_tail(&w->list, &a->parked);
 		ret = -EINPROGRESS;
 	} else if (a->failed) {
 		ret = -EIO;
-	} else if (leaf_holds(a, *word)) {
+	} else if (leaf_holds(a, now)) {
 		unpublish_block(a, block, word, slot);
 		slot = NULL;
 	}
@@ -451,8 +453,10 @@ void vhd_alloc_committed(struct vhd_alloc *a, u32 block)
 		return;
 	WRITE_ONCE(*word, *word & ~VHD_WORD_UNCOMMITTED);
 	o = vhd_word_owners(*word);
-	if (!o || o->entry == VHD_BAT_UNUSED || o->limit != o->sects ||
-	    !vhd_bitmap_all_set((const u8 *)o->bits, 0, o->sects))
+	if (!o || o->entry == VHD_BAT_UNUSED || o->limit != o->sects)
+		return;
+	/* Bits get set meanwhile, but never cleared. */
+	if (!data_race(vhd_bitmap_all_set((const u8 *)o->bits, 0, o->sects)))
 		return;
 	smp_rmb(); /* bits before the count: see above */
 	if (refcount_read(&o->ref) != 1)
@@ -519,7 +523,7 @@ void vhd_alloc_reclaim(struct vhd_alloc *a)
  */
 void vhd_alloc_report(struct vhd_alloc *a, int err)
 {
-	bool full = vhd_is_full(err), changed = full != a->no_space;
+	bool full = vhd_is_full(err), changed = full != READ_ONCE(a->no_space);
 
 	WRITE_ONCE(a->no_space, full);
 	if (changed && (full || !err))

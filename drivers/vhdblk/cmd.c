@@ -391,7 +391,7 @@ void vhdblk_cmd_start(struct vhdblk_cmd *cmd, struct vhdblk_queue *q, struct req
 	cmd->here = false;
 	cmd->status = BLK_STS_OK;
 	cmd->place.owners = NULL;
-	if ((rq->cmd_flags & REQ_SWAP) && !vhd_chain_leaf(q->chain)->f.swap)
+	if ((rq->cmd_flags & REQ_SWAP) && !READ_ONCE(vhd_chain_leaf(q->chain)->f.swap))
 		WRITE_ONCE(vhd_chain_leaf(q->chain)->f.swap, true);
 }
 

@@ -105,7 +105,7 @@ static void take_owners(struct vhd_owners *o)
 	set_bit(VHD_OWNERS_COMMITTING, &o->flags);
 	clear_bit(VHD_OWNERS_DIRTY, &o->flags);
 	smp_mb__after_atomic(); /* pairs with the one in vhd_commit_dirty() */
-	memcpy(o->copy, o->bits, o->bitmap_bytes);
+	data_race(memcpy(o->copy, o->bits, o->bitmap_bytes));
 }
 
 static void release_owners(struct vhd_owners *o)
@@ -174,7 +174,8 @@ static void take_dirty_block(struct vhd_commit *c, const struct vhd_change *chan
 		/* Its place on the dirty list, if it has one, stays. */
 		refcount_inc(&o->ref);
 		set_bit(VHD_OWNERS_COMMITTING, &o->flags);
-		memcpy(o->copy, o->bits, o->bitmap_bytes);
+		/* A bit that comes too late makes it dirty. */
+		data_race(memcpy(o->copy, o->bits, o->bitmap_bytes));
 	}
 	add_item(c, o, change->block, change->entry,
 		 VHD_CHANGE_BAT | VHD_CHANGE_NEW | VHD_CHANGE_BITMAP);

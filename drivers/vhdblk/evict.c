@@ -22,15 +22,16 @@
 /* Looked at by nobody but the map, and on disk what it is in memory. */
 static bool evict(struct vhd_alloc *a, u32 block)
 {
-	u64 *page = a->map->page[block >> VHD_MAP_PAGE_SHIFT], *word;
+	u64 *page = a->map->page[block >> VHD_MAP_PAGE_SHIFT], *word, now;
 	struct vhd_owners *o;
 
 	lockdep_assert_held(&a->lock);
 	if (!page)
 		return false;
 	word = &page[block & (VHD_MAP_PAGE_WORDS - 1)];
-	o = vhd_word_owners(*word);
-	if (!o || (*word & (VHD_WORD_UNCOMMITTED | VHD_WORD_ALLOCATING)) ||
+	now = READ_ONCE(*word);
+	o = vhd_word_owners(now);
+	if (!o || (now & (VHD_WORD_UNCOMMITTED | VHD_WORD_ALLOCATING)) ||
 	    !vhd_owners_committed(o) || (a->bat_dirty && test_bit(block, a->bat_dirty)))
 		return false;
 	/* Setting a bit takes a reference first, so none can appear from here on. */
@@ -84,7 +85,7 @@ void vhd_alloc_evict(struct vhd_alloc *a)
 		return;
 	mutex_lock(&a->lock);
 	sweep(a, VHD_MAP_OWNERS_MAX, VHD_MAP_EVICT_SCAN);
-	if (m->spare.wanted)
+	if (READ_ONCE(m->spare.wanted))
 		evict_spare(a);
 	mutex_unlock(&a->lock);
 }

@@ -358,7 +358,8 @@ static void read_owners(const struct vhd_owners *o, u32 leaf, u32 nr, struct vhd
 
 	/* Pairs with publish_block(): @data is there before @entry. */
 	if (smp_load_acquire(&o->entry) != VHD_BAT_UNUSED) {
-		nr = vhd_bitmap_run((const u8 *)o->bits, e->first, end, &set);
+		/* Bits get set meanwhile: a sector as it was, or as it is. */
+		nr = data_race(vhd_bitmap_run((const u8 *)o->bits, e->first, end, &set));
 		end = e->first + nr;
 		if (set && e->first >= o->limit) {
 			e->sects = nr;
@@ -422,7 +423,8 @@ static enum vhd_lookup write_owners(struct vhd_owners *o, u32 leaf, u32 nr,
 	e->layer = leaf;
 	e->sect = o->data + e->first;
 	e->sects = nr;
-	if (vhd_bitmap_all_set((const u8 *)o->bits, e->first, nr)) {
+	/* Bits get set meanwhile, but never cleared. */
+	if (data_race(vhd_bitmap_all_set((const u8 *)o->bits, e->first, nr))) {
 		/*
 		 * Bits before flags: whoever set one of them a moment ago holds
 		 * a reference until it is on the dirty list.

@@ -89,7 +89,8 @@ static bool still_needed(struct vhd_alloc *a)
 
 	mutex_lock(&a->lock);
 	needed = !a->failed && !a->leaf->f.bdev &&
-		 (!list_empty(&a->waiting) || (!a->no_space && vhd_alloc_is_low(a)));
+		 (!list_empty(&a->waiting) ||
+		  (!READ_ONCE(a->no_space) && vhd_alloc_is_low(a)));
 	mutex_unlock(&a->lock);
 	return needed;
 }
