@@ -7,6 +7,7 @@
  * it never changes under it.
  */
 #include <linux/blkdev.h>
+#include <linux/file.h>
 #include <linux/hdreg.h>
 #include <linux/idr.h>
 #include <linux/module.h>
@@ -334,6 +335,8 @@ static int device_publish(struct vhdblk_device *dev)
 	ret = device_add_disk(NULL, disk, groups);
 	if (ret)
 		return ret;
+	/* What looked for partitions is a file since 6.9, and a thread's is closed later. */
+	flush_delayed_fput();
 	/* Dropped by ->free_disk, which only a disk that was added gets. */
 	kref_get(&dev->ref);
 	mutex_lock(&devices_lock);

@@ -11,6 +11,7 @@
 #include <linux/blkdev.h>
 #include <linux/bvec.h>
 #include <linux/err.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 
 /* 6.14 dropped it: merging is always allowed. REMOVE WITH 6.12 */
@@ -54,6 +55,8 @@ static inline struct file *vhd_bdev_claim_get(dev_t dev, bool write, void *holde
 static inline void vhd_bdev_claim_put(struct file *claim, bool write)
 {
 	bdev_fput(claim);
+	/* Now, not later: whoever is told that it is free wants it. */
+	flush_delayed_fput();
 }
 #else
 #define vhd_bdev_claim block_device
