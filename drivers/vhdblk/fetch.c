@@ -21,6 +21,7 @@
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/vmalloc.h>
 
 #include "fetch.h"
 
@@ -46,6 +47,11 @@ struct vhd_fetch_read {
 	struct vhd_fetch_span *span;
 };
 
+static size_t bits_bytes(u32 room)
+{
+	return round_up(room << VHD_SECTOR_SHIFT, PAGE_SIZE);
+}
+
 /**
  * vhd_fetch_alloc() - get memory to read bitmaps into
  * @c: the chain
@@ -63,8 +69,10 @@ struct vhd_fetch *vhd_fetch_alloc(struct vhd_chain *c, u32 room, gfp_t gfp)
 		return NULL;
 	f->chain = c;
 	f->room = room;
-	/* Whole pages: they are aligned as direct I/O wants it. */
-	f->bits = kvmalloc(round_up(room << VHD_SECTOR_SHIFT, PAGE_SIZE), gfp);
+	/* Pages: aligned as direct I/O wants it, and NFS takes references on them. */
+	f->bits = alloc_pages_exact(bits_bytes(room), gfp | __GFP_NOWARN);
+	if (!f->bits)
+		f->bits = __vmalloc(bits_bytes(room), gfp);
 	f->span = kvmalloc_array(room, sizeof(*f->span), gfp);
 	f->read = kvcalloc(room, sizeof(*f->read), gfp);
 	if (f->bits && f->span && f->read)
@@ -81,7 +89,10 @@ void vhd_fetch_free(struct vhd_fetch *f)
 {
 	if (!f)
 		return;
-	kvfree(f->bits);
+	if (is_vmalloc_addr(f->bits))
+		vfree(f->bits);
+	else if (f->bits)
+		free_pages_exact(f->bits, bits_bytes(f->room));
 	kvfree(f->span);
 	kvfree(f->read);
 	kvfree(f);
@@ -93,7 +104,7 @@ void vhd_fetch_free(struct vhd_fetch *f)
  */
 size_t vhd_fetch_bytes(const struct vhd_fetch *f)
 {
-	return round_up(f->room << VHD_SECTOR_SHIFT, PAGE_SIZE) +
+	return bits_bytes(f->room) +
 	       f->room * (sizeof(*f->span) + sizeof(*f->read)) +
 	       struct_size(f, layer, f->chain->depth);
 }

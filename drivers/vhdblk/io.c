@@ -18,7 +18,6 @@
 #include <linux/mount.h>
 #include <linux/pagemap.h>
 #include <linux/stat.h>
-#include <linux/vmalloc.h>
 
 #include "format/vhd_format.h"
 #include "bdev_io.h"
@@ -325,58 +324,51 @@ static void wake_waiter(struct vhd_io *io, long ret)
 	complete(&container_of(io, struct io_wait, io)->end);
 }
 
-static unsigned int fill_bvecs(struct bio_vec *bv, const void *buf, size_t len)
-{
-	unsigned int n = 0;
-
-	while (len) {
-		size_t part = min_t(size_t, len, PAGE_SIZE - offset_in_page(buf));
-
-		bv[n].bv_page = is_vmalloc_addr(buf) ? vmalloc_to_page(buf) : virt_to_page(buf);
-		bv[n].bv_offset = offset_in_page(buf);
-		bv[n++].bv_len = part;
-		buf += part;
-		len -= part;
-	}
-	return n;
-}
-
-static ssize_t transfer_part(struct vhd_file *f, loff_t pos, const void *buf, size_t len,
+static ssize_t transfer_page(struct vhd_file *f, loff_t pos, struct page *page, size_t len,
 			     bool write)
 {
-	struct bio_vec bv[VHD_IO_PAGES + 1];
+	struct bio_vec bv = { .bv_page = page, .bv_len = len };
 	struct io_wait w = { .io = { .write = write, .done = wake_waiter } };
 	struct iov_iter iter;
 
 	init_completion(&w.end);
-	iov_iter_bvec(&iter, write ? ITER_SOURCE : ITER_DEST, bv, fill_bvecs(bv, buf, len), len);
+	iov_iter_bvec(&iter, write ? ITER_SOURCE : ITER_DEST, &bv, 1, len);
 	vhd_io_submit(f, &w.io, &iter, pos, 0);
 	wait_for_completion(&w.end);
 	return w.io.ret;
 }
 
-static ssize_t transfer(struct vhd_file *f, loff_t pos, const void *buf, size_t len, bool write)
+/*
+ * By way of a page: network file systems take references on what they are given,
+ * which memory from kmalloc() does not have.
+ */
+static ssize_t transfer(struct vhd_file *f, loff_t pos, void *buf, size_t len, bool write)
 {
-	size_t done = 0;
+	struct page *page = alloc_page(GFP_KERNEL);
+	ssize_t ret = 0;
+	size_t done, part;
 
-	while (done < len) {
-		size_t part = min_t(size_t, len - done, VHD_IO_PAGES * PAGE_SIZE);
-		ssize_t ret = transfer_part(f, pos + done, buf + done, part, write);
-
-		if (ret < 0)
-			return ret;
-		if (!ret)
+	if (!page)
+		return -ENOMEM;
+	for (done = 0; done < len; done += ret) {
+		part = min_t(size_t, len - done, PAGE_SIZE);
+		if (write)
+			memcpy(page_address(page), buf + done, part);
+		ret = transfer_page(f, pos + done, page, part, write);
+		if (ret <= 0)
 			break;
-		done += ret;
+		if (!write)
+			memcpy(buf + done, page_address(page), ret);
 	}
-	return done;
+	__free_page(page);
+	return ret < 0 ? ret : done;
 }
 
 /**
  * vhd_io_read() - read and wait
  * @f: the file
  * @pos: bytes, a multiple of 512
- * @buf: lowmem or vmalloc, aligned to 512
+ * @buf: any memory of the kernel's
  * @len: bytes, a multiple of 512
  *
  * Return: bytes read, fewer than @len at the end of the file, or an errno.
@@ -390,7 +382,7 @@ ssize_t vhd_io_read(struct vhd_file *f, loff_t pos, void *buf, size_t len)
  * vhd_io_write() - write and wait until the file system has taken it
  * @f: the file
  * @pos: bytes, a multiple of 512
- * @buf: lowmem or vmalloc, aligned to 512
+ * @buf: any memory of the kernel's
  * @len: bytes, a multiple of 512
  *
  * Durable only after vhd_io_fsync().
@@ -400,7 +392,7 @@ ssize_t vhd_io_read(struct vhd_file *f, loff_t pos, void *buf, size_t len)
  */
 int vhd_io_write(struct vhd_file *f, loff_t pos, const void *buf, size_t len)
 {
-	ssize_t ret = transfer(f, pos, buf, len, true);
+	ssize_t ret = transfer(f, pos, (void *)buf, len, true);
 
 	if (ret < 0)
 		return ret;
