@@ -116,7 +116,7 @@ static inline bool vhd_is_full(int err)
 
 int vhd_evict_init(struct vhd_alloc *a);
 void vhd_evict_exit(struct vhd_alloc *a);
-void vhd_alloc_evict(struct vhd_alloc *a);
+void vhd_alloc_evict(struct vhd_alloc *a, bool hurry);
 
 /* For the commit; all but the last two under @lock. */
 u32 vhd_alloc_entry(struct vhd_alloc *a, u32 block, struct vhd_owners **owners);

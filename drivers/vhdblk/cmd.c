@@ -312,7 +312,7 @@ int vhdblk_cmd_prepare(struct vhdblk_cmd *cmd, enum vhd_lookup what)
 
 	if (what == VHD_LOOKUP_RESOLVE) {
 		ret = vhd_map_resolve(&cmd->q->map, block);
-		vhd_alloc_evict(&cmd->q->alloc);
+		vhd_alloc_evict(&cmd->q->alloc, true);
 	}
 	if (what == VHD_LOOKUP_ALLOC)
 		ret = vhdblk_cmd_allocator(cmd, vhd_alloc_block, block);

@@ -412,7 +412,7 @@ static void serve(struct vhd_commit *c)
 	if (!c->alloc->bat_dirty)
 		return;
 	vhd_alloc_reclaim(c->alloc);
-	vhd_alloc_evict(c->alloc);
+	vhd_alloc_evict(c->alloc, false);
 }
 
 static bool has_work(struct vhd_commit *c)

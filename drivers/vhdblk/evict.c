@@ -59,7 +59,7 @@ static void sweep(struct vhd_alloc *a, s64 target, u32 words)
 }
 
 /* Who found the spare descriptor in use tries again after this. */
-static void evict_spare(struct vhd_alloc *a)
+static void evict_spare(struct vhd_alloc *a, bool hurry)
 {
 	struct vhd_spare *s = &a->map->spare;
 
@@ -67,17 +67,19 @@ static void evict_spare(struct vhd_alloc *a)
 	/* Whatever it is that lies at this block by now, it may go. */
 	if (READ_ONCE(s->owners->idle) || evict(a, READ_ONCE(s->owners->block)))
 		WRITE_ONCE(s->wanted, false);
-	else if (a->bat_dirty)
+	else if (hurry && a->bat_dirty)
 		a->hurry(a);
 }
 
 /**
  * vhd_alloc_evict() - keep the memory of descriptors within bounds
  * @a: allocator of a leaf that has blocks
+ * @hurry: ask for a commit if a dirty descriptor is in the way; not for the thread
+ *	that commits: it would go round as long as somebody holds the descriptor
  *
  * Context: sleeps.
  */
-void vhd_alloc_evict(struct vhd_alloc *a)
+void vhd_alloc_evict(struct vhd_alloc *a, bool hurry)
 {
 	struct vhd_map *m = a->map;
 
@@ -86,7 +88,7 @@ void vhd_alloc_evict(struct vhd_alloc *a)
 	mutex_lock(&a->lock);
 	sweep(a, VHD_MAP_OWNERS_MAX, VHD_MAP_EVICT_SCAN);
 	if (READ_ONCE(m->spare.wanted))
-		evict_spare(a);
+		evict_spare(a, hurry);
 	mutex_unlock(&a->lock);
 }
 
