@@ -540,10 +540,15 @@ void vhd_alloc_report(struct vhd_alloc *a, int err)
 void vhd_alloc_fail(struct vhd_alloc *a, int err)
 {
 	LIST_HEAD(woken);
+	bool first;
 
 	mutex_lock(&a->lock);
-	WRITE_ONCE(a->failed, a->failed ?: err);
+	first = !a->failed;
+	if (first)
+		WRITE_ONCE(a->failed, err);
 	list_splice_tail_init(&a->waiting, &woken);
 	mutex_unlock(&a->lock);
+	if (first)
+		a->broken(a, err);
 	wake_list(&woken, -EIO);
 }

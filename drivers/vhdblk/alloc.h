@@ -53,6 +53,7 @@ struct vhd_slot {
  * @task, @wait, @kicked: that thread
  * @hurry:	asks for a commit, from any context
  * @notify:	tells of space that ran out (-ENOSPC) and came back (0)
+ * @broken:	tells, once, of the failure that is in @failed from now on
  * @shrinker:	drops clean descriptors; takes @lock only if it is free
  *
  * @lock protects everything from @next to @dirty_blocks and every change of the
@@ -88,6 +89,7 @@ struct vhd_alloc {
 	bool kicked;
 	void (*hurry)(struct vhd_alloc *a);
 	void (*notify)(struct vhd_alloc *a, int err);
+	void (*broken)(struct vhd_alloc *a, int err);
 	struct shrinker *shrinker;
 	atomic64_t allocations;
 	atomic64_t frees;

@@ -54,13 +54,13 @@ static void notice_work(struct work_struct *work)
 	unsigned int what;
 
 	for_each_set_bit(what, &bits, VHDBLK_NR_NOTICES)
-		notify_user(dev, what, READ_ONCE(dev->notice_error));
+		notify_user(dev, what, READ_ONCE(dev->notice_error[what]));
 }
 
 /* Any context. Repeated notices become one. */
 static void notice(struct vhdblk_device *dev, enum vhdblk_notice what, int err)
 {
-	WRITE_ONCE(dev->notice_error, err);
+	WRITE_ONCE(dev->notice_error[what], err);
 	set_bit(what, &dev->notices);
 	schedule_work(&dev->notice_work);
 }
@@ -77,9 +77,21 @@ static void report_space(struct vhd_alloc *a, int err)
 {
 	struct vhdblk_device *dev = container_of(a, struct vhdblk_device, q.alloc);
 
+	/* They go out in another order: what is not true any more must not come last. */
+	if (err)
+		clear_bit(VHDBLK_NOTICE_SPACE_RETURNED, &dev->notices);
 	pr_notice("vhd%d: %s\n", dev->index,
 		  err ? "no space left to extend the leaf" : "space has returned");
 	notice(dev, err ? VHDBLK_NOTICE_NO_SPACE : VHDBLK_NOTICE_SPACE_RETURNED, err);
+}
+
+static void report_broken(struct vhd_alloc *a, int err)
+{
+	struct vhdblk_device *dev = container_of(a, struct vhdblk_device, q.alloc);
+
+	pr_err("vhd%d: metadata could not be written (%pe): new blocks and flushes fail from now on; save your data, detach, check\n",
+	       dev->index, ERR_PTR(err));
+	notice(dev, VHDBLK_NOTICE_IO_ERROR, err);
 }
 
 static void hurry_commit(struct vhd_alloc *a)
@@ -243,6 +255,7 @@ static int device_start(struct vhdblk_device *dev, const struct vhdblk_params *p
 	q->submit_inline = p->submit_inline;
 	q->report = report_error;
 	q->alloc.notify = report_space;
+	q->alloc.broken = report_broken;
 	q->alloc.hurry = hurry_commit;
 	ret = vhd_map_init(&q->map, q->chain);
 	if (!ret) {

@@ -43,7 +43,8 @@ enum vhdblk_notice {
  * @lazy:	detach at the last close; under disk->open_mutex
  * @autoclear, @armed: the same, once somebody had it exclusively
  * @detach_work: for a detach that nobody waits for
- * @notices, @notice_error, @notice_work: what to tell about, from any context
+ * @notices, @notice_error, @notice_work: what to tell about, from any context, and
+ *	the error of each
  * @size_rule:	as asked for at attach
  * @geometry:	of the footer; outlives the chain
  * @q:		what serves requests
@@ -67,7 +68,7 @@ struct vhdblk_device {
 	struct work_struct detach_work;
 	struct work_struct notice_work;
 	unsigned long notices;
-	int notice_error;
+	int notice_error[VHDBLK_NR_NOTICES];
 	struct gendisk *disk;
 	struct blk_mq_tag_set tag_set;
 	struct vhdblk_queue q;
