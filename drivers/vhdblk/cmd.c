@@ -223,11 +223,13 @@ static void part_iter(struct vhdblk_cmd *cmd, u32 sects, struct iov_iter *iter)
 
 /*
  * No metadata to write. Not through the page cache: O_DSYNC there would swallow
- * the error of somebody else's lost page, which the commit must see.
+ * the error of somebody else's lost page, which the commit must see. Not after a
+ * failure: whoever orders writes by FUA must hear of what a flush would tell.
  */
 static bool durable_alone(struct vhdblk_cmd *cmd)
 {
-	return cmd->place.committed && vhd_chain_leaf(cmd->q->chain)->f.direct;
+	return cmd->place.committed && vhd_chain_leaf(cmd->q->chain)->f.direct &&
+	       !READ_ONCE(cmd->q->alloc.failed);
 }
 
 /* The command belongs to the completion from here on. */
