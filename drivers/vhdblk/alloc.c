@@ -253,6 +253,20 @@ static void unpark(struct vhd_alloc *a, u32 block, struct list_head *out)
 			list_move_tail(&w->list, out);
 }
 
+/*
+ * That a slot could be zeroed says something about space only if the last one
+ * could not: it may never have been a hole.
+ */
+static void report_slot(struct vhd_alloc *a, u64 stale, int err)
+{
+	bool full = vhd_is_full(err);
+
+	if (stale && (full || (!err && READ_ONCE(a->slot_full)))) {
+		WRITE_ONCE(a->slot_full, full);
+		vhd_alloc_report(a, err);
+	}
+}
+
 /* What may take time, without the lock; then the block is there, or its slot is back. */
 static int fill_block(struct vhd_alloc *a, u32 block, u64 *word, struct fresh_block *fresh)
 {
@@ -276,8 +290,7 @@ static int fill_block(struct vhd_alloc *a, u32 block, u64 *word, struct fresh_bl
 	mutex_unlock(&a->lock);
 	trace_vhdblk_alloc(a, block, entry, fresh->stale, ret);
 	wake_list(&woken, 0);
-	if (vhd_is_full(ret))
-		vhd_alloc_report(a, ret);
+	report_slot(a, fresh->stale, ret);
 	return ret;
 }
 
@@ -523,10 +536,10 @@ void vhd_alloc_reclaim(struct vhd_alloc *a)
  */
 void vhd_alloc_report(struct vhd_alloc *a, int err)
 {
-	bool full = vhd_is_full(err), changed = full != READ_ONCE(a->no_space);
+	bool full = vhd_is_full(err);
 
-	WRITE_ONCE(a->no_space, full);
-	if (changed && (full || !err))
+	/* Another error says nothing about space. */
+	if ((full || !err) && xchg(&a->no_space, full) != full)
 		a->notify(a, full ? -ENOSPC : 0);
 }
 

@@ -48,6 +48,7 @@ struct vhd_slot {
  * @dirty_blocks: how many bits are set in it
  * @failed:	errno of the failure after which no metadata are written
  * @no_space:	the last attempt to get space found none
+ * @slot_full:	that was an attempt to fill the hole at a slot's place
  * @grown:	this attach has extended the file
  * @exec:	of the thread that extends the file
  * @task, @wait, @kicked: that thread
@@ -82,6 +83,7 @@ struct vhd_alloc {
 	u32 dirty_blocks;
 	int failed;
 	bool no_space;
+	bool slot_full;
 	bool grown;
 	struct vhd_exec exec;
 	struct task_struct *task;

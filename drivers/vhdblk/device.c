@@ -71,6 +71,9 @@ static void report_error(struct vhdblk_queue *q, int err)
 
 	if (err != -ENOSPC && err != -EDQUOT)
 		notice(dev, VHDBLK_NOTICE_IO_ERROR, err);
+	/* Data that go where the file has a hole: nobody else will tell. */
+	else if (!READ_ONCE(q->alloc.no_space))
+		notice(dev, VHDBLK_NOTICE_NO_SPACE, -ENOSPC);
 }
 
 static void report_space(struct vhd_alloc *a, int err)

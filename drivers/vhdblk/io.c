@@ -570,6 +570,17 @@ int vhd_io_truncate(struct vhd_file *f, loff_t size)
 }
 
 /**
+ * vhd_io_size() - how long the file is now
+ * @f: a file
+ *
+ * Return: bytes.
+ */
+loff_t vhd_io_size(const struct vhd_file *f)
+{
+	return i_size_read(f->file->f_mapping->host);
+}
+
+/**
  * vhd_io_touch() - set the modification time of the requester's file
  * @f: a file
  *

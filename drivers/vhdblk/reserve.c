@@ -17,11 +17,15 @@
 
 /*
  * Something failed before the new footer was durable. The old one is still
- * where it was, so the file only has to become as long again as it has been.
+ * where it was, so the file only has to become as long again as it has been. If
+ * it still is, space behind its end that cannot be given back does no harm: a
+ * full file system may have none left to do that with.
  */
-static int take_back(struct vhd_alloc *a)
+static bool take_back(struct vhd_alloc *a)
 {
-	return vhd_io_truncate(&a->leaf->f, a->end << VHD_SECTOR_SHIFT);
+	u64 size = a->end << VHD_SECTOR_SHIFT;
+
+	return !vhd_io_truncate(&a->leaf->f, size) || vhd_io_size(&a->leaf->f) == size;
 }
 
 static int extend_to(struct vhd_alloc *a, u64 new_end)
@@ -35,7 +39,7 @@ static int extend_to(struct vhd_alloc *a, u64 new_end)
 	ret = vhd_exec_plan(&a->exec, &plan);
 	trace_vhdblk_extend(a, new_end, ret);
 	if (ret && a->exec.failed != VHD_STEP_ZERO) {
-		if (a->exec.failed == VHD_STEP_BARRIER || take_back(a))
+		if (a->exec.failed == VHD_STEP_BARRIER || !take_back(a))
 			vhd_alloc_fail(a, ret);
 		return ret;
 	}
@@ -95,6 +99,14 @@ static bool still_needed(struct vhd_alloc *a)
 	return needed;
 }
 
+/* Memory comes back: who waits for space then asks again. */
+static int outcome(int err)
+{
+	if (err == -ENOMEM)
+		return 0;
+	return vhd_is_full(err) ? -ENOSPC : err;
+}
+
 static void wake_waiting(struct vhd_alloc *a, int err)
 {
 	struct vhd_waiter *w, *n;
@@ -107,7 +119,7 @@ static void wake_waiting(struct vhd_alloc *a, int err)
 	mutex_unlock(&a->lock);
 	list_for_each_entry_safe(w, n, &woken, list) {
 		list_del_init(&w->list);
-		w->wake(w, vhd_is_full(err) ? -ENOSPC : err);
+		w->wake(w, outcome(err));
 	}
 }
 
