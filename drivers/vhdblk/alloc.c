@@ -492,13 +492,13 @@ void vhd_alloc_commit_begin(struct vhd_alloc *a)
  * vhd_alloc_commit_end() - no entry on disk names the freed slots any more
  * @a: allocator, locked
  * @err: the commit failed: they may still be named
- * @woken: gets the writes that wait for space, if a full host is why: slots that
- *	cannot be committed as free are no space either
+ * @woken: gets the writes that wait for space, if it failed: slots that cannot be
+ *	committed as free are no space either
  */
 void vhd_alloc_commit_end(struct vhd_alloc *a, int err, struct list_head *woken)
 {
 	lockdep_assert_held(&a->lock);
-	if (vhd_is_full(err))
+	if (err)
 		list_splice_tail_init(&a->waiting, woken);
 	list_splice_tail_init(&a->clearing, err ? &a->freed : &a->cleared);
 }

@@ -247,7 +247,7 @@ static void end_sweep(struct vhd_commit *c, int err)
 	mutex_unlock(&c->alloc->lock);
 	list_for_each_entry_safe(w, n, &woken, list) {
 		list_del_init(&w->list);
-		w->wake(w, -ENOSPC);
+		w->wake(w, vhd_is_full(err) ? -ENOSPC : err);
 	}
 }
 
@@ -346,7 +346,8 @@ static int commit_batch(struct vhd_commit *c)
 	if (c->nr)
 		atomic64_inc(&c->commits);
 	finish(c, ret);
-	if (ret && (!vhd_is_full(ret) || c->exec.failed == VHD_STEP_BARRIER))
+	/* If the file system refuses for an error of its own, refuse_all() will hear. */
+	if (ret && ((!vhd_is_full(ret) && ret != -EROFS) || c->exec.failed == VHD_STEP_BARRIER))
 		vhd_alloc_fail(c->alloc, ret);
 	else if (ret || c->was_full)
 		vhd_alloc_report(c->alloc, ret);
@@ -362,6 +363,21 @@ static bool is_dirty(struct vhd_commit *c)
 }
 
 /*
+ * On a file system that has been made read-only nothing is begun, so nothing is
+ * lost, and it may become writable again. If it is so for an error of its own it
+ * says so at fsync, and that is the end.
+ */
+static int refuse_all(struct vhd_commit *c)
+{
+	int ret = vhd_io_fsync(&c->alloc->leaf->f);
+
+	if (ret)
+		vhd_alloc_fail(c->alloc, ret);
+	end_sweep(c, -EROFS);
+	return -EROFS;
+}
+
+/*
  * One plan at least, even if nothing is dirty: that one is the fsync. What gets
  * dirty meanwhile is the next commit's, or a busy writer would keep everybody
  * waiting.
@@ -372,6 +388,8 @@ static int commit_all(struct vhd_commit *c, struct list_head *waiters)
 
 	if (ret)
 		return ret;
+	if (vhd_io_read_only(&c->alloc->leaf->f))
+		return refuse_all(c);
 	c->number++;
 	c->entries = 0;
 	c->bitmaps = 0;

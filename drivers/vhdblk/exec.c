@@ -30,7 +30,8 @@ static void note_error(struct vhd_exec *x, long ret)
 {
 	int err = ret < 0 ? ret : -ENOSPC;
 
-	if (!x->error || x->error == -ENOSPC || x->error == -EDQUOT || x->error == -EFBIG)
+	if (!x->error || x->error == -ENOSPC || x->error == -EDQUOT || x->error == -EFBIG ||
+	    x->error == -EROFS)
 		x->error = err;
 }
 
@@ -153,7 +154,12 @@ static int run_barrier(struct vhd_exec *x)
 		return ret;
 	}
 	atomic64_inc(&x->fsyncs);
-	return vhd_io_fsync(&x->leaf->f);
+	ret = vhd_io_fsync(&x->leaf->f);
+	if (ret || !vhd_io_read_only(&x->leaf->f))
+		return ret;
+	/* It has become so meanwhile: fsync may have done nothing, but lost nothing. */
+	x->failed = x->wrote;
+	return -EROFS;
 }
 
 static int begin_step(struct vhd_exec *x, struct vhd_plan *plan, const struct vhd_step *step)

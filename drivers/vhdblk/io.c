@@ -211,6 +211,19 @@ static void io_put(struct vhd_io *io)
 		io->done(io, io->ret);
 }
 
+/**
+ * vhd_io_read_only() - may nothing be written any more?
+ * @f: a file
+ *
+ * A file system that becomes read-only, in an emergency or for an error of its
+ * own, lets open files be: it may go on writing what needs no metadata, and call
+ * an fsync done that did nothing. A block device says so by itself.
+ */
+bool vhd_io_read_only(const struct vhd_file *f)
+{
+	return sb_rdonly(f->file->f_mapping->host->i_sb);
+}
+
 /* A block device has no file system that could be frozen under it. */
 static bool io_freezes(struct vhd_io *io)
 {
@@ -240,6 +253,8 @@ static int io_start_write(struct vhd_io *io)
 
 	if (!io_freezes(io))
 		return 0;
+	if (vhd_io_read_only(io->f))
+		return -EROFS;
 	if (!(iocb->ki_flags & IOCB_NOWAIT)) {
 		kiocb_start_write(iocb);
 		return 0;
@@ -452,9 +467,13 @@ static int zero_by_writing(struct vhd_file *f, loff_t pos, u64 len)
 
 static int allocate(struct vhd_file *f, int mode, loff_t pos, u64 len)
 {
-	const struct cred *old = as_opener(f);
-	int ret = vfs_fallocate(f->file, mode, pos, len);
+	const struct cred *old;
+	int ret;
 
+	if (vhd_io_read_only(f))
+		return -EROFS;
+	old = as_opener(f);
+	ret = vfs_fallocate(f->file, mode, pos, len);
 	revert_creds(old);
 	return ret;
 }
@@ -590,7 +609,7 @@ loff_t vhd_io_size(const struct vhd_file *f)
  */
 void vhd_io_touch(struct vhd_file *f)
 {
-	if (!READ_ONCE(f->modified))
+	if (!READ_ONCE(f->modified) || vhd_io_read_only(f))
 		return;
 	WRITE_ONCE(f->modified, false);
 	if (f->bdev) {

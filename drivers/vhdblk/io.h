@@ -126,6 +126,7 @@ void vhd_io_discard(struct vhd_file *f, loff_t pos, u64 len);
 int vhd_io_reserve(struct vhd_file *f, loff_t pos, u64 len);
 int vhd_io_truncate(struct vhd_file *f, loff_t size);
 loff_t vhd_io_size(const struct vhd_file *f);
+bool vhd_io_read_only(const struct vhd_file *f);
 void vhd_io_touch(struct vhd_file *f);
 
 #endif /* _VHD_IO_H */
