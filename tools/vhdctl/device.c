@@ -170,6 +170,21 @@ int device_find(const char *arg, struct device **d)
 	return ret;
 }
 
+/* What the driver says names the cause, or only what it was about to do? */
+static bool text_is_all(const struct device *job)
+{
+	switch (-job->error) {
+	case EBADF:
+	case EBUSY:
+	case ELOOP:
+	case ENODEV:
+	case EOPNOTSUPP:
+	case ETXTBSY:
+		return true;
+	}
+	return job->fault;
+}
+
 /**
  * job_report() - say why a job failed
  * @job:	its outcome
@@ -180,8 +195,12 @@ int device_find(const char *arg, struct device **d)
  */
 int job_report(const struct device *job, const char *what, const char *file)
 {
-	const char *text = job->text[0] ? job->text : strerror(-job->error);
+	const char *cause = strerror(-job->error);
+	bool all = !job->text[0] || text_is_all(job);
+	char text[sizeof(job->text) + 64];
 
+	snprintf(text, sizeof(text), "%s%s%s", job->text[0] ? job->text : cause, all ? "" : ": ",
+		 all ? "" : cause);
 	if (job->has_fault_layer && job->fault_layer)
 		msg_error("%s (layer %u): %s", file, job->fault_layer, text);
 	else
