@@ -99,22 +99,71 @@ static bool same_file(const char *path, const struct stat *want)
 	return !stat(path, &st) && st.st_dev == want->st_dev && st.st_ino == want->st_ino;
 }
 
-static bool matches(const struct device *d, const char *arg, const struct stat *st)
+/* A word on the command line, and what it is in the file system. */
+struct wanted {
+	const char *arg;
+	char *real;
+	bool exists;
+	struct stat st;
+};
+
+static bool is_name(const struct device *d, const struct wanted *w)
 {
-	if (!strcmp(arg, d->path) || !strcmp(arg, d->path + strlen("/dev/")))
-		return true;
-	if (d->name[0] && !strcmp(arg, d->name))
-		return true;
-	if (!st)
-		return false;
-	if (S_ISBLK(st->st_mode) && st->st_rdev == makedev(d->major, d->minor))
-		return true;
-	return d->nr_layers && same_file(d->layer[0].path, st);
+	return !strcmp(w->arg, d->path) || !strcmp(w->arg, d->path + strlen("/dev/")) ||
+	       (d->name[0] && !strcmp(w->arg, d->name)) ||
+	       (d->nr_layers && !strcmp(w->arg, d->layer[0].path));
+}
+
+static bool is_node(const struct device *d, const struct wanted *w)
+{
+	return w->exists && S_ISBLK(w->st.st_mode) && w->st.st_rdev == makedev(d->major, d->minor);
+}
+
+static bool is_real_path(const struct device *d, const struct wanted *w)
+{
+	return w->real && d->nr_layers && !strcmp(w->real, d->layer[0].path);
+}
+
+static bool is_file(const struct device *d, const struct wanted *w)
+{
+	return w->exists && d->nr_layers && same_file(d->layer[0].path, &w->st);
+}
+
+static struct device *find(const struct device_list *list, const struct wanted *w,
+			   bool (*is)(const struct device *d, const struct wanted *w))
+{
+	unsigned int i;
+
+	for (i = 0; i < list->nr; i++)
+		if (is(list->v[i], w))
+			return list->v[i];
+	return NULL;
+}
+
+/*
+ * The file of a device may lie on a server that does not answer, so no file is
+ * looked at as long as names may do, and those of other devices last.
+ */
+static struct device *find_any(const struct device_list *list, struct wanted *w)
+{
+	struct device *d = find(list, w, is_name);
+
+	if (d)
+		return d;
+	w->exists = !stat(w->arg, &w->st);
+	w->real = realpath(w->arg, NULL);
+	d = find(list, w, is_node);
+	if (!d)
+		d = find(list, w, is_real_path);
+	if (!d)
+		d = find(list, w, is_file);
+	free(w->real);
+	return d;
 }
 
 /**
  * device_find_in() - the device that a word on the command line means
- * @list:	all devices; the one found is taken out of it
+ * @list:	all devices; the one found is still in it
  * @arg:	/dev/vhdN, vhdN, another path to it, its name, or its leaf file
  * @d:		result
  *
@@ -122,17 +171,12 @@ static bool matches(const struct device *d, const char *arg, const struct stat *
  */
 int device_find_in(const struct device_list *list, const char *arg, struct device **d)
 {
-	struct stat st;
-	bool exists = !stat(arg, &st);
-	unsigned int i;
+	struct wanted w = { .arg = arg };
 
-	for (i = 0; i < list->nr; i++) {
-		if (!matches(list->v[i], arg, exists ? &st : NULL))
-			continue;
-		*d = list->v[i];
+	*d = find_any(list, &w);
+	if (*d)
 		return VHDCTL_OK;
-	}
-	if (!exists && strchr(arg, '/'))
+	if (!w.exists && strchr(arg, '/'))
 		msg_error("%s: %s", arg, strerror(ENOENT));
 	else if (is_vhd_device(arg) && strlen(arg))
 		msg_error("%s: not a whole device of vhdblk", arg);
