@@ -116,8 +116,11 @@ struct vhd_chain *vhd_chain_open(const struct vhd_layer_spec *spec, u32 depth,
 		ret = open_layer(c, spec, i, args, error);
 	if (!ret)
 		ret = check_links(c, args->ignore_id, error);
-	if (!ret)
+	if (!ret) {
+		/* Whatever goes wrong from here on is not the last one's fault. */
+		error->layer = 0;
 		return c;
+	}
 	vhd_chain_close(c);
 	return ERR_PTR(ret);
 }
