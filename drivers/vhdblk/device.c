@@ -24,6 +24,7 @@ MODULE_PARM_DESC(max_queues, "Most hardware queues of one device (default 4)");
 #define VHDBLK_QUEUE_DEPTH	128
 /* io_opt and the largest request: 4 MiB or a block. */
 #define VHDBLK_MAX_SECTS	(4u << (20 - VHD_SECTOR_SHIFT))
+#define VHDBLK_NOTICE_PAUSE	(HZ / 10)
 
 /* Protects the table, and what a device shows of itself while it is in there. */
 static DEFINE_MUTEX(devices_lock);
@@ -49,20 +50,26 @@ static void hold_disk(struct gendisk *disk)
 
 static void notice_work(struct work_struct *work)
 {
-	struct vhdblk_device *dev = container_of(work, struct vhdblk_device, notice_work);
+	struct vhdblk_device *dev = container_of(work, struct vhdblk_device, notice_work.work);
 	unsigned long bits = xchg(&dev->notices, 0);
 	unsigned int what;
 
+	WRITE_ONCE(dev->notice_next, jiffies + VHDBLK_NOTICE_PAUSE);
 	for_each_set_bit(what, &bits, VHDBLK_NR_NOTICES)
 		notify_user(dev, what, READ_ONCE(dev->notice_error[what]));
 }
 
-/* Any context. Repeated notices become one. */
+/*
+ * Any context. Repeated notices become one: who listens must keep up with a disk
+ * that fails all the time.
+ */
 static void notice(struct vhdblk_device *dev, enum vhdblk_notice what, int err)
 {
+	bool soon = time_before(jiffies, READ_ONCE(dev->notice_next));
+
 	WRITE_ONCE(dev->notice_error[what], err);
 	set_bit(what, &dev->notices);
-	schedule_work(&dev->notice_work);
+	schedule_delayed_work(&dev->notice_work, soon ? VHDBLK_NOTICE_PAUSE : 0);
 }
 
 static void report_error(struct vhdblk_queue *q, int err)
@@ -313,7 +320,7 @@ static void device_destroy_disk(struct vhdblk_device *dev)
 static void device_undo(struct vhdblk_device *dev)
 {
 	device_stop(dev);
-	flush_work(&dev->notice_work);
+	flush_delayed_work(&dev->notice_work);
 	device_destroy_disk(dev);
 	ida_free(&indexes, dev->index);
 }
@@ -337,7 +344,7 @@ static struct vhdblk_device *device_alloc(const struct vhdblk_params *p)
 	dev->size_rule = p->size_rule;
 	strscpy(dev->name, p->name, sizeof(dev->name));
 	INIT_WORK(&dev->detach_work, detach_work);
-	INIT_WORK(&dev->notice_work, notice_work);
+	INIT_DELAYED_WORK(&dev->notice_work, notice_work);
 	return dev;
 }
 

@@ -25,12 +25,13 @@ struct vhdblk_params {
 
 enum vhdblk_state { VHDBLK_CREATING, VHDBLK_LIVE, VHDBLK_DETACHING };
 
+/* In this order, where several come together. */
 enum vhdblk_notice {
 	VHDBLK_NOTICE_ATTACHED,
-	VHDBLK_NOTICE_DETACHED,
 	VHDBLK_NOTICE_IO_ERROR,
 	VHDBLK_NOTICE_NO_SPACE,
 	VHDBLK_NOTICE_SPACE_RETURNED,
+	VHDBLK_NOTICE_DETACHED,
 	VHDBLK_NR_NOTICES
 };
 
@@ -45,6 +46,7 @@ enum vhdblk_notice {
  * @detach_work: for a detach that nobody waits for
  * @notices, @notice_error, @notice_work: what to tell about, from any context, and
  *	the error of each
+ * @notice_next: until then nobody is told, in jiffies
  * @size_rule:	as asked for at attach
  * @geometry:	of the footer; outlives the chain
  * @q:		what serves requests
@@ -66,7 +68,8 @@ struct vhdblk_device {
 	enum vhd_size_rule size_rule;
 	struct hd_geometry geometry;
 	struct work_struct detach_work;
-	struct work_struct notice_work;
+	struct delayed_work notice_work;
+	unsigned long notice_next;
 	unsigned long notices;
 	int notice_error[VHDBLK_NR_NOTICES];
 	struct gendisk *disk;
