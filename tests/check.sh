@@ -120,6 +120,7 @@ run_host() {
 	step quiet vhdctl tests/host/vhdctl_test.sh
 	step quiet hostile /usr/bin/python3 tests/host/hostile_test.py
 	step quiet badinput make -C tests/vm/prog check-host
+	step quiet cuts make -C tests/vm/prog check-cuts
 	step quiet bench-arithmetic /usr/bin/python3 tests/bench/selftest.py
 	step quiet images /usr/bin/python3 tests/images/selftest.py
 }
