@@ -29,6 +29,7 @@ help:
 	@echo '  make fuzz T=SECONDS   the fuzzers, each for T seconds (60)'
 	@echo '  make test-vm LANE=oldstable|backports|latest|debug [CASES="..."]'
 	@echo '  make soak             what is too long for make check'
+	@echo '  make mutants          do power cuts show what the driver needs for them?'
 	@echo '  make bench [KERNELS="oldstable latest"] [PAIRS=15] [RUN_SECONDS=5]'
 	@echo '                        beside its rivals, a long while for each kernel'
 	@echo '  make bench-smoke      two minutes; fails only below half of a gate'
@@ -99,6 +100,10 @@ soak:
 	$(Q)$(MAKE) -C tests/host soak
 	$(Q)tests/check.sh soak soak-debug soak-fuzz soak-kcsan
 
+mutants:
+	$(Q)tools/scripts/setup tools vm
+	$(Q)tests/vm/mutants
+
 KERNELS ?= oldstable latest
 PAIRS ?= 15
 RUN_SECONDS ?= 5
@@ -131,5 +136,5 @@ clean:
 
 .PHONY: all help module-if-possible module tools install dkms-install \
 	tools-install uninstall demo check check-host style fuzz test-vm soak \
-	bench bench-smoke bench-ready \
+	mutants bench bench-smoke bench-ready \
 	ynl ynl-check clean
