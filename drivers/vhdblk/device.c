@@ -24,14 +24,12 @@ MODULE_PARM_DESC(max_queues, "Most hardware queues of one device (default 4)");
 #define VHDBLK_QUEUE_DEPTH	128
 /* io_opt and the largest request: 4 MiB or a block. */
 #define VHDBLK_MAX_SECTS	(4u << (20 - VHD_SECTOR_SHIFT))
-#define VHDBLK_NOTICE_PAUSE	(HZ / 10)
 
 /* Protects the table, and what a device shows of itself while it is in there. */
 static DEFINE_MUTEX(devices_lock);
 static DEFINE_IDR(devices);
 static DEFINE_IDA(indexes);
 static struct workqueue_struct *detach_wq;
-static void (*notify_user)(struct vhdblk_device *dev, enum vhdblk_notice what, int err);
 
 /* Devices whose memory is still in use: by a late closer, after a forced detach. */
 static atomic_t nr_devices = ATOMIC_INIT(0);
@@ -46,62 +44,6 @@ static void device_free(struct kref *ref)
 static void hold_disk(struct gendisk *disk)
 {
 	get_device(disk_to_dev(disk));
-}
-
-static void notice_work(struct work_struct *work)
-{
-	struct vhdblk_device *dev = container_of(work, struct vhdblk_device, notice_work.work);
-	unsigned long bits = xchg(&dev->notices, 0);
-	unsigned int what;
-
-	WRITE_ONCE(dev->notice_next, jiffies + VHDBLK_NOTICE_PAUSE);
-	for_each_set_bit(what, &bits, VHDBLK_NR_NOTICES)
-		notify_user(dev, what, READ_ONCE(dev->notice_error[what]));
-}
-
-/*
- * Any context. Repeated notices become one: who listens must keep up with a disk
- * that fails all the time.
- */
-static void notice(struct vhdblk_device *dev, enum vhdblk_notice what, int err)
-{
-	bool soon = time_before(jiffies, READ_ONCE(dev->notice_next));
-
-	WRITE_ONCE(dev->notice_error[what], err);
-	set_bit(what, &dev->notices);
-	schedule_delayed_work(&dev->notice_work, soon ? VHDBLK_NOTICE_PAUSE : 0);
-}
-
-static void report_error(struct vhdblk_queue *q, int err)
-{
-	struct vhdblk_device *dev = container_of(q, struct vhdblk_device, q);
-
-	if (err != -ENOSPC && err != -EDQUOT)
-		notice(dev, VHDBLK_NOTICE_IO_ERROR, err);
-	/* Data that go where the file has a hole: nobody else will tell. */
-	else if (!READ_ONCE(q->alloc.no_space))
-		notice(dev, VHDBLK_NOTICE_NO_SPACE, -ENOSPC);
-}
-
-static void report_space(struct vhd_alloc *a, int err)
-{
-	struct vhdblk_device *dev = container_of(a, struct vhdblk_device, q.alloc);
-
-	/* They go out in another order: what is not true any more must not come last. */
-	if (err)
-		clear_bit(VHDBLK_NOTICE_SPACE_RETURNED, &dev->notices);
-	pr_notice("vhd%d: %s\n", dev->index,
-		  err ? "no space left to extend the leaf" : "space has returned");
-	notice(dev, err ? VHDBLK_NOTICE_NO_SPACE : VHDBLK_NOTICE_SPACE_RETURNED, err);
-}
-
-static void report_broken(struct vhd_alloc *a, int err)
-{
-	struct vhdblk_device *dev = container_of(a, struct vhdblk_device, q.alloc);
-
-	pr_err("vhd%d: metadata could not be written (%pe): new blocks and flushes fail from now on; save your data, detach, check\n",
-	       dev->index, ERR_PTR(err));
-	notice(dev, VHDBLK_NOTICE_IO_ERROR, err);
 }
 
 static void hurry_commit(struct vhd_alloc *a)
@@ -263,9 +205,6 @@ static int device_start(struct vhdblk_device *dev, const struct vhdblk_params *p
 	q->chain->index = dev->index;
 	q->writable = !p->read_only;
 	q->submit_inline = p->submit_inline;
-	q->report = report_error;
-	q->alloc.notify = report_space;
-	q->alloc.broken = report_broken;
 	q->alloc.hurry = hurry_commit;
 	ret = vhd_map_init(&q->map, q->chain);
 	if (!ret) {
@@ -344,7 +283,7 @@ static struct vhdblk_device *device_alloc(const struct vhdblk_params *p)
 	dev->size_rule = p->size_rule;
 	strscpy(dev->name, p->name, sizeof(dev->name));
 	INIT_WORK(&dev->detach_work, detach_work);
-	INIT_DELAYED_WORK(&dev->notice_work, notice_work);
+	vhdblk_notice_init(dev);
 	return dev;
 }
 
@@ -371,7 +310,7 @@ static int device_publish(struct vhdblk_device *dev)
 	}
 	/* Once it is live somebody may detach it and free everything. */
 	pr_info("vhd%d: attached%s\n", dev->index, dev->q.writable ? "" : ", read-only");
-	notice(dev, VHDBLK_NOTICE_ATTACHED, 0);
+	vhdblk_notice(dev, VHDBLK_NOTICE_ATTACHED, 0);
 	hold_disk(disk);
 	mutex_lock(&disk->open_mutex);
 	WRITE_ONCE(dev->state, VHDBLK_LIVE);
@@ -455,7 +394,7 @@ static int finish_detach(struct vhdblk_device *dev)
 	del_gendisk(dev->disk);
 	ret = device_stop(dev);
 	pr_info("vhd%d: detached\n", dev->index);
-	notice(dev, VHDBLK_NOTICE_DETACHED, ret);
+	vhdblk_notice(dev, VHDBLK_NOTICE_DETACHED, ret);
 	device_undo(dev);
 	kref_put(&dev->ref, device_free);
 	module_put(THIS_MODULE);
@@ -586,7 +525,7 @@ int vhdblk_device_next(int from, int (*fn)(struct vhdblk_device *dev, void *arg)
 int vhdblk_device_init(void (*notify)(struct vhdblk_device *dev, enum vhdblk_notice what,
 				      int err))
 {
-	notify_user = notify;
+	vhdblk_notice_to(notify);
 	detach_wq = alloc_workqueue("vhdblk-detach", WQ_UNBOUND, 0);
 	return detach_wq ? 0 : -ENOMEM;
 }

@@ -89,6 +89,11 @@ int vhdblk_device_init(void (*notify)(struct vhdblk_device *dev, enum vhdblk_not
 				      int err));
 void vhdblk_device_exit(void);
 
+void vhdblk_notice(struct vhdblk_device *dev, enum vhdblk_notice what, int err);
+void vhdblk_notice_init(struct vhdblk_device *dev);
+void vhdblk_notice_to(void (*notify)(struct vhdblk_device *dev, enum vhdblk_notice what,
+				     int err));
+
 extern const struct attribute_group vhdblk_attr_group;
 
 #endif /* _VHDBLK_DEVICE_H */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The only file that calls ->read_iter, ->write_iter, fsync and fallocate; what
- * takes bios instead is left to bdev_io.c.
+ * The only file that calls ->read_iter, ->write_iter and fsync; fallocate is left to
+ * space.c, and what takes bios instead to bdev_io.c.
  *
  * Everything here may sleep, except the completion of vhd_io_submit(). Callers
  * run in a scope of memalloc_noio_save(): a write to /dev/vhdN may be what
@@ -11,7 +11,6 @@
  */
 #include <linux/blkdev.h>
 #include <linux/cred.h>
-#include <linux/falloc.h>
 #include <linux/file.h>
 #include <linux/highmem.h>
 #include <linux/mm.h>
@@ -60,11 +59,6 @@ static bool dio_usable(struct vhd_file *f)
 		return false;
 	f->dma_align = mem - 1;
 	return true;
-}
-
-static const struct cred *as_opener(const struct vhd_file *f)
-{
-	return override_creds(f->passed->f_cred);
 }
 
 static struct file *reopen(struct file *passed, bool write, bool direct)
@@ -169,7 +163,7 @@ int vhd_file_open(struct vhd_file *f, struct file *passed, bool write, bool buff
 	f->passed = get_file(passed);
 	f->bdev = S_ISBLK(inode->i_mode);
 	f->writable = write;
-	old = as_opener(f);
+	old = vhd_io_as_opener(f);
 	ret = open_files(f, buffered);
 	revert_creds(old);
 	if (ret) {
@@ -196,13 +190,6 @@ void vhd_file_close(struct vhd_file *f)
 	if (f->passed)
 		vhd_fput(f->passed);
 	memset(f, 0, sizeof(*f));
-}
-
-/* Without writing to a shared cache line each time. */
-static void note_write(struct vhd_file *f)
-{
-	if (!READ_ONCE(f->modified))
-		WRITE_ONCE(f->modified, true);
 }
 
 static void io_put(struct vhd_io *io)
@@ -238,7 +225,7 @@ static void io_complete(struct kiocb *iocb, long ret)
 		kiocb_end_write(iocb);
 	/* Again: the times may have been set since the write began. */
 	if (io->write)
-		note_write(io->f);
+		vhd_io_note_write(io->f);
 	io->ret = ret;
 	io_put(io);
 }
@@ -276,7 +263,7 @@ static ssize_t start_transfer(struct vhd_io *io, struct iov_iter *iter)
 		return vhd_bdev_submit(io, iter);
 	/* What must not block takes no space and asks no server. */
 	if (!(io->iocb.ki_flags & IOCB_NOWAIT))
-		old = as_opener(io->f);
+		old = vhd_io_as_opener(io->f);
 	ret = io->write ? fop->write_iter(&io->iocb, iter) : fop->read_iter(&io->iocb, iter);
 	if (old)
 		revert_creds(old);
@@ -313,7 +300,7 @@ void vhd_io_submit(struct vhd_file *f, struct vhd_io *io, struct iov_iter *iter,
 	atomic_set(&io->ref, 2);
 	io->f = f;
 	if (io->write) {
-		note_write(f);
+		vhd_io_note_write(f);
 		ret = io_start_write(io);
 		if (ret) {
 			io->ret = ret;
@@ -428,7 +415,7 @@ int vhd_io_write(struct vhd_file *f, loff_t pos, const void *buf, size_t len)
  */
 int vhd_io_fsync(struct vhd_file *f)
 {
-	const struct cred *old = as_opener(f);
+	const struct cred *old = vhd_io_as_opener(f);
 	int ret = vfs_fsync(f->file, 1);
 
 	revert_creds(old);
@@ -436,7 +423,15 @@ int vhd_io_fsync(struct vhd_file *f)
 	return ret;
 }
 
-static int zero_by_writing(struct vhd_file *f, loff_t pos, u64 len)
+/**
+ * vhd_io_write_zeros() - write a range full of zeros
+ * @f: the file
+ * @pos: bytes, a multiple of 512
+ * @len: bytes, a multiple of 512
+ *
+ * Return: 0 or an errno; on error any part may have been written.
+ */
+int vhd_io_write_zeros(struct vhd_file *f, loff_t pos, u64 len)
 {
 	struct page *zero = ZERO_PAGE(0);
 	struct bio_vec bv[VHD_IO_PAGES];
@@ -463,140 +458,6 @@ static int zero_by_writing(struct vhd_file *f, loff_t pos, u64 len)
 		len -= w.io.ret;
 	}
 	return 0;
-}
-
-static int allocate(struct vhd_file *f, int mode, loff_t pos, u64 len)
-{
-	const struct cred *old;
-	int ret;
-
-	if (vhd_io_read_only(f))
-		return -EROFS;
-	old = as_opener(f);
-	ret = vfs_fallocate(f->file, mode, pos, len);
-	revert_creds(old);
-	return ret;
-}
-
-static int zero_whole_pages(struct vhd_file *f, loff_t pos, u64 len, bool unmap)
-{
-	const int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-	const int zero = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
-	int ret;
-
-	if (!len)
-		return 0;
-	note_write(f);
-	ret = allocate(f, unmap ? punch : zero, pos, len);
-	if (ret == -EOPNOTSUPP && unmap)
-		ret = allocate(f, zero, pos, len);
-	return ret == -EOPNOTSUPP ? zero_by_writing(f, pos, len) : ret;
-}
-
-/**
- * vhd_io_zero() - make a range read as zeros
- * @f: the file
- * @pos: bytes, a multiple of 512
- * @len: bytes, a multiple of 512
- * @unmap: the space may go back to the file system
- *
- * Parts of a page are written: fallocate() would zero them through the page
- * cache, and a cached page slows down every later direct write.
- *
- * Return: 0 or an errno; on error any part may have been zeroed.
- */
-int vhd_io_zero(struct vhd_file *f, loff_t pos, u64 len, bool unmap)
-{
-	loff_t first = round_up(pos, PAGE_SIZE), end = round_down(pos + len, PAGE_SIZE);
-	int ret;
-
-	if (f->target) {
-		ret = vhd_bdev_zero(f->target, pos, len, unmap);
-		note_write(f);
-		return ret;
-	}
-	if (first >= end)
-		return zero_by_writing(f, pos, len);
-	ret = zero_by_writing(f, pos, first - pos);
-	if (!ret)
-		ret = zero_whole_pages(f, first, end - first, unmap);
-	if (!ret)
-		ret = zero_by_writing(f, end, pos + len - end);
-	return ret;
-}
-
-/**
- * vhd_io_discard() - give the space of a range back to the file system
- * @f: the file
- * @pos: bytes
- * @len: bytes
- *
- * Whole pages of it, if the file system can; they read as zeros then. A hint:
- * nothing else happens, and nothing is said if nothing does.
- */
-void vhd_io_discard(struct vhd_file *f, loff_t pos, u64 len)
-{
-	loff_t first = round_up(pos, PAGE_SIZE), end = round_down(pos + len, PAGE_SIZE);
-
-	if (first >= end)
-		return;
-	if (f->target)
-		vhd_bdev_discard(f->target, first, end - first);
-	else
-		allocate(f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, first, end - first);
-	note_write(f);
-}
-
-/**
- * vhd_io_reserve() - ask for space behind the end of the file
- * @f: a regular file
- * @pos: end of the file, bytes
- * @len: bytes
- *
- * The size of the file does not change. The range reads as zeros once a later
- * write behind it moves the end. Where the file system cannot reserve, nothing
- * is: writing zeros would leave a file without a footer at its end for as long
- * as that takes. Then it is the writes that find no space.
- *
- * Return: 0, -ENOSPC or another errno.
- */
-int vhd_io_reserve(struct vhd_file *f, loff_t pos, u64 len)
-{
-	int ret = allocate(f, FALLOC_FL_KEEP_SIZE, pos, len);
-
-	return ret == -EOPNOTSUPP ? 0 : ret;
-}
-
-/**
- * vhd_io_truncate() - set the size of the file
- * @f: a regular file
- * @size: bytes
- *
- * Return: 0 or an errno.
- */
-int vhd_io_truncate(struct vhd_file *f, loff_t size)
-{
-	const struct cred *old = as_opener(f);
-	int ret;
-
-	note_write(f);
-	ret = vfs_truncate(&f->file->f_path, size);
-	revert_creds(old);
-	/* A path is asked for its mode again; who has a file open need not ask. */
-	if (ret == -EACCES)
-		ret = vfs_truncate(&f->file->f_path, size);
-	return ret;
-}
-
-/**
- * vhd_io_size() - how long the file is now
- * @f: a file
- *
- * Return: bytes.
- */
-loff_t vhd_io_size(const struct vhd_file *f)
-{
-	return i_size_read(f->file->f_mapping->host);
 }
 
 /**

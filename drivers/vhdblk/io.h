@@ -5,6 +5,7 @@
 #include <linux/bio.h>
 #include <linux/bvec.h>
 #include <linux/completion.h>
+#include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/sched.h>
@@ -113,6 +114,19 @@ static inline void vhd_swap_end(unsigned int flags)
 	memalloc_noreclaim_restore(flags);
 }
 
+/* What the opener may; ends with revert_creds(). */
+static inline const struct cred *vhd_io_as_opener(const struct vhd_file *f)
+{
+	return override_creds(f->passed->f_cred);
+}
+
+/* Without writing to a shared cache line each time. */
+static inline void vhd_io_note_write(struct vhd_file *f)
+{
+	if (!READ_ONCE(f->modified))
+		WRITE_ONCE(f->modified, true);
+}
+
 int vhd_file_open(struct vhd_file *f, struct file *passed, bool write, bool buffered);
 void vhd_file_close(struct vhd_file *f);
 
@@ -121,6 +135,7 @@ void vhd_io_submit(struct vhd_file *f, struct vhd_io *io, struct iov_iter *iter,
 ssize_t vhd_io_read(struct vhd_file *f, loff_t pos, void *buf, size_t len);
 int vhd_io_write(struct vhd_file *f, loff_t pos, const void *buf, size_t len);
 int vhd_io_fsync(struct vhd_file *f);
+int vhd_io_write_zeros(struct vhd_file *f, loff_t pos, u64 len);
 int vhd_io_zero(struct vhd_file *f, loff_t pos, u64 len, bool unmap);
 void vhd_io_discard(struct vhd_file *f, loff_t pos, u64 len);
 int vhd_io_reserve(struct vhd_file *f, loff_t pos, u64 len);
