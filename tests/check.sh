@@ -12,12 +12,11 @@ cd "$(dirname "$0")/.."
 log=build/log
 mkdir -p "$log"
 
-# Minutes that each group may take on a machine of two cores; oldstable runs
-# beside kill, debug and memory, backports beside latest. A group is stopped and fails at
-# CHECK_SLACK times its share.
+# Minutes that each group may take on a machine of two cores, where two virtual
+# machines run at a time. A group is stopped and fails at CHECK_SLACK times its share.
 declare -A share=(
-	[setup]=20 [style]=2 [host]=2 [fuzz]=2 [oldstable]=32 [kill]=14
-	[debug]=16 [memory]=4 [bench]=4 [backports]=9 [latest]=9
+	[setup]=20 [style]=2 [host]=4 [fuzz]=2 [oldstable]=40 [kill]=14
+	[debug]=24 [memory]=4 [bench]=4 [backports]=12 [latest]=12
 	[soak]=240 [soak-debug]=60 [soak-fuzz]=140 [soak-kcsan]=60
 )
 slack=${CHECK_SLACK:-2}
@@ -37,7 +36,7 @@ declare -A suite_of=(
 declare -A memory_of=([memory]=512)
 
 groups=("$@")
-[ "$#" -gt 0 ] || groups=(style host fuzz oldstable kill debug memory bench)
+[ "$#" -gt 0 ] || groups=(style host fuzz oldstable debug kill memory bench)
 for group in "${groups[@]}"; do
 	[ -n "${share[$group]:-}" ] ||
 		{ echo "check.sh: no group '$group'" >&2; exit 1; }
