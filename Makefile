@@ -31,7 +31,7 @@ help:
 	@echo '  make soak             what is too long for make check'
 	@echo '  make mutants          do power cuts show what the driver needs for them?'
 	@echo '  make bench [KERNELS="oldstable latest"] [PAIRS=15] [RUN_SECONDS=5]'
-	@echo '                        beside its rivals, a long while for each kernel'
+	@echo '                        beside its rivals; 33 minutes for each kernel, emulated'
 	@echo '  make bench-smoke      two minutes; fails only below half of a gate'
 	@echo '  make ynl, ynl-check   make or check what comes from the netlink spec'
 	@echo '  make clean'
