@@ -3,7 +3,7 @@
 """What a disk has promised, written down while things break below it.
 
 usage: faultio.py write [OPTION...] LEDGER DEVICE
-       faultio.py check [--live] LEDGER DEVICE
+       faultio.py check [--live | --anew] LEDGER DEVICE
        faultio.py settle LEDGER
        faultio.py beside COUNT DEVICE
 
@@ -12,6 +12,10 @@ which write it comes from, so that the ledger can tell what may be found there:
 nothing older than the last write that a flush has made durable (or, with --live,
 that was acknowledged), and nothing that was never written. It goes on after an
 error and prints what it met, as JSON. settle: a detach has made all durable.
+
+What no flush has made durable may be gone after a detach that failed, and no later
+flush brings it back. So check --anew, on a disk that has just been attached again,
+takes note of what it finds: from then on it is that, or what is written later.
 
 beside writes, reads and flushes, a few units a second, until it is told to end;
 the file COUNT says how many there have been.
@@ -72,32 +76,45 @@ class Disk:
 
 
 class Ledger:
-    """For each unit: what it held at first, and which writes are durable,
-    acknowledged and tried."""
+    """For each unit: what it held at first, the first write that was none of then,
+    and which later ones are durable, acknowledged and tried."""
 
     def __init__(self, path):
         self.path = path
-        self.next, self.units = 1, {}
+        self.next, self.units, self.log = 1, {}, []
         if os.path.exists(path):
             with open(path, encoding="ascii") as f:
-                self.next, units = json.load(f)
+                self.next, units, self.log = json.load(f)
             self.units = {int(k): v for k, v in units.items()}
 
     def save(self):
         """Remember it."""
         with open(self.path + ".new", "w", encoding="ascii") as f:
-            json.dump([self.next, self.units], f)
+            json.dump([self.next, self.units, self.log], f)
         os.rename(self.path + ".new", self.path)
 
-    def settle(self):
+    def note(self, text, unit=None):
+        """For whoever must find out why a unit, or any of them, is not as it should be."""
+        self.log.append([round(time.monotonic(), 2), unit, text])
+
+    def history(self, unit):
+        """All that was noted since the first write to it."""
+        mine = [(when, text) for when, u, text in self.log if u in (unit, None)]
+        while mine and not mine[0][1].startswith("write"):
+            del mine[0]
+        return "; ".join(f"{when} {text}" for when, text in mine)
+
+    def settle(self, text):
         """All that was acknowledged is durable."""
         for u in self.units.values():
             u["durable"] = u["acked"]
+        self.note(text)
 
     def meet(self, unit, data):
-        """A unit that is not known yet, as it is before the first write."""
+        """A unit as it is, whatever was written to it before."""
         first = [zlib.crc32(data[i:i + SECTOR]) for i in range(0, UNIT, SECTOR)]
-        self.units[unit] = {"first": first, "durable": 0, "acked": 0, "tried": 0}
+        self.units[unit] = {"first": first, "since": self.next, "durable": 0, "acked": 0,
+                            "tried": 0}
 
     def complaint(self, unit, data, live):
         """What is wrong with a unit, or None."""
@@ -106,7 +123,7 @@ class Ledger:
         for i in range(SECTORS):
             got = data[i * SECTOR:(i + 1) * SECTOR]
             gen = STAMP.unpack_from(got)[3]
-            if got == stamp(unit, i, gen) and max(floor, 1) <= gen <= u["tried"]:
+            if got == stamp(unit, i, gen) and max(floor, u["since"]) <= gen <= u["tried"]:
                 continue
             if not floor and zlib.crc32(got) == u["first"][i]:
                 continue
@@ -155,6 +172,7 @@ def write_one(disk, ledger, tally, unit):
     u["tried"] = gen
     if tally.attempt("write", disk.write, unit, contents(unit, gen)):
         u["acked"] = gen
+    ledger.note(f"write {gen}" + ("" if u["acked"] == gen else " failed"), unit)
 
 
 def write(opts):
@@ -167,7 +185,9 @@ def write(opts):
         write_one(disk, ledger, tally, rng.choice(choice))
         if opts.flush and (i % opts.flush == 0 or i == opts.number):
             if tally.attempt("flush", disk.flush):
-                ledger.settle()
+                ledger.settle("flush")
+            else:
+                ledger.note("flush failed")
     ledger.save()
     tally.show()
     return 0
@@ -178,13 +198,19 @@ def check(opts):
     disk, ledger, wrong = Disk(opts.device, os.O_RDONLY), Ledger(opts.ledger), 0
     for unit in sorted(ledger.units):
         try:
-            complaint = ledger.complaint(unit, disk.read(unit), opts.live)
+            data = disk.read(unit)
+            complaint = ledger.complaint(unit, data, opts.live)
         except OSError as e:
             complaint = f"unit {unit}: {e.strerror}"
         if complaint:
             wrong += 1
             if wrong <= 10:
-                print(complaint)
+                print(complaint + "\n    " + ledger.history(unit))
+        elif opts.anew:
+            ledger.meet(unit, data)
+    if opts.anew:
+        ledger.log = []
+        ledger.save()
     kind = "acknowledged" if opts.live else "durable"
     print(f"{len(ledger.units)} units, {wrong} of them not as {kind}", flush=True)
     return 1 if wrong or not ledger.units else 0
@@ -193,7 +219,7 @@ def check(opts):
 def settle(opts):
     """After a detach that has succeeded."""
     ledger = Ledger(opts.ledger)
-    ledger.settle()
+    ledger.settle("detached")
     ledger.save()
     return 0
 
@@ -233,7 +259,9 @@ def arguments():
     w.add_argument("--known", action="store_true", help="only units of the ledger")
     w.set_defaults(run=write)
     c = sub.add_parser("check")
-    c.add_argument("--live", action="store_true")
+    how = c.add_mutually_exclusive_group()
+    how.add_argument("--live", action="store_true")
+    how.add_argument("--anew", action="store_true")
     c.set_defaults(run=check)
     s = sub.add_parser("settle")
     s.set_defaults(run=settle)
