@@ -3,8 +3,8 @@
 # An NFS server in this machine and its client, for cases that source it behind
 # lib.sh. The server can stop and come back.
 
-# nfs_start DIRECTORY OPTIONS: export it to this machine, mounted at /mnt/nfs;
-# nfs_end takes all of it away again, and belongs into the case's EXIT trap.
+# nfs_start DIRECTORY OPTIONS [MOUNT-OPTIONS]: export it to this machine, mounted at
+# /mnt/nfs; nfs_end takes all of it away again, and belongs into the case's EXIT trap.
 nfs_start() {
 	modprobe -q nfsd || skip "no NFS server in this kernel"
 	modprobe -q nfsv4 || skip "no NFS client in this kernel"
@@ -20,7 +20,7 @@ nfs_start() {
 	echo 10 > /proc/fs/nfsd/nfsv4gracetime
 	echo 10 > /proc/fs/nfsd/nfsv4leasetime
 	nfs_up
-	mount -t nfs4 -o hard,timeo=20 127.0.0.1:/ /mnt/nfs
+	mount -t nfs4 -o "${3:-hard,timeo=20}" 127.0.0.1:/ /mnt/nfs
 }
 
 nfs_up() { rpc.nfsd -N 3 4; }
