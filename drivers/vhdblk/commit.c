@@ -21,8 +21,9 @@
  * dirty one fsync is enough; commits never overlap.
  *
  * No space to write metadata is not the end: waiters are told, what was dirty
- * stays dirty, the next commit tries again. Any other error is: what is on disk
- * is not known any more, and nothing but data is written from then on.
+ * stays dirty, the next commit tries again. So it is when an emergency has made the
+ * file system read-only. Any other error is: what is on disk is not known any more,
+ * and nothing but data is written from then on.
  */
 #include <linux/kthread.h>
 #include <linux/mm.h>
@@ -336,6 +337,15 @@ static void fill(struct vhd_exec *x, const struct vhd_step *step, u32 offset, u3
 		fill_bitmap(c, step->first, offset, sects, page);
 }
 
+/*
+ * Will the next attempt perhaps succeed? There may be space then, or an emergency may
+ * be over. A file system that refuses without being read-only has given up.
+ */
+static bool may_pass(struct vhd_commit *c, int err)
+{
+	return vhd_is_full(err) || (err == -EROFS && vhd_io_read_only(&c->alloc->leaf->f));
+}
+
 static int commit_batch(struct vhd_commit *c)
 {
 	struct vhd_plan plan;
@@ -346,8 +356,7 @@ static int commit_batch(struct vhd_commit *c)
 	if (c->nr)
 		atomic64_inc(&c->commits);
 	finish(c, ret);
-	/* If the file system refuses for an error of its own, refuse_all() will hear. */
-	if (ret && ((!vhd_is_full(ret) && ret != -EROFS) || c->exec.failed == VHD_STEP_BARRIER))
+	if (ret && (!may_pass(c, ret) || c->exec.failed == VHD_STEP_BARRIER))
 		vhd_alloc_fail(c->alloc, ret);
 	else if (ret || c->was_full)
 		vhd_alloc_report(c->alloc, ret);

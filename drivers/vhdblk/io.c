@@ -13,10 +13,12 @@
 #include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/highmem.h>
+#include <linux/magic.h>
 #include <linux/mm.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
 #include <linux/stat.h>
+#include <linux/xattr.h>
 
 #include "format/vhd_format.h"
 #include "bdev_io.h"
@@ -24,6 +26,9 @@
 
 /* Pages of one synchronous transfer. */
 #define VHD_IO_PAGES	16
+
+/* No file has it. */
+#define NO_SUCH_XATTR	XATTR_TRUSTED_PREFIX "vhdblk.never"
 
 /* What direct I/O wants of memory and file position; false if unknown. */
 static bool dio_alignment(struct file *file, u32 *mem, u32 *offset)
@@ -401,6 +406,28 @@ int vhd_io_write(struct vhd_file *f, loff_t pos, const void *buf, size_t len)
 	return ret == len ? 0 : -EIO;
 }
 
+/*
+ * When ext4 gives up its journal, what waited for a transaction to end goes on as if
+ * all were well: an fsync a moment later is "done", and what was written is gone. But
+ * from then on no other transaction begins. To remove what is not there begins one
+ * and changes nothing. A frozen file system has had its journal emptied.
+ */
+static int ask_journal(struct vhd_file *f)
+{
+	struct inode *inode = file_inode(f->file);
+	int ret;
+
+	if (f->bdev || inode->i_sb->s_magic != EXT4_SUPER_MAGIC ||
+	    !file_start_write_trylock(f->file))
+		return 0;
+	inode_lock(inode);
+	ret = __vfs_removexattr(file_mnt_idmap(f->file), file_dentry(f->file), NO_SUCH_XATTR);
+	inode_unlock(inode);
+	file_end_write(f->file);
+	/* In an emergency it refuses too, but has lost nothing. */
+	return (ret == -EROFS && !vhd_io_read_only(f)) || ret == -EIO ? ret : 0;
+}
+
 /**
  * vhd_io_fsync() - make everything written so far durable
  * @f: the file
@@ -418,6 +445,8 @@ int vhd_io_fsync(struct vhd_file *f)
 	const struct cred *old = vhd_io_as_opener(f);
 	int ret = vfs_fsync(f->file, 1);
 
+	if (!ret)
+		ret = ask_journal(f);
 	revert_creds(old);
 	vhd_bdev_forget_pages(f);
 	return ret;

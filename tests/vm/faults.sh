@@ -87,7 +87,9 @@ at_worst_leaks() {
 fails_with() {
 	local text=$1
 	shift
-	! "$@" > /tmp/said 2>&1 && grep -aq "$text" /tmp/said
+	! "$@" > /tmp/said 2>&1 && grep -aq "$text" /tmp/said && return
+	tr -dc '[:print:]\n' < /tmp/said | head -c 300
+	return 1
 }
 
 fails_with_eio() { fails_with 'Input/output error' "$@"; }

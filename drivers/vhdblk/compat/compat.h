@@ -19,6 +19,11 @@
 #define BLK_MQ_F_SHOULD_MERGE	0
 #endif
 
+/* What mounts map owners with has a type of its own since 6.3. REMOVE WITH 6.1 */
+#ifndef VHDBLK_HAVE_MNT_IDMAP
+#define file_mnt_idmap	file_mnt_user_ns
+#endif
+
 /* The name of the offset into the first bvec changed. REMOVE WITH 6.12 */
 static inline const struct bio_vec *vhd_bio_first_vec(const struct bio *bio)
 {
