@@ -4,7 +4,7 @@
  * state of a moment of it.
  *
  * usage: cutlog marks LOG			every mark as "ENTRY TEXT"
- *        cutlog plan LOG SEED NR BEGIN PREFIX WINDOW
+ *        cutlog plan LOG SEED NR FLUSHED FUA WINDOW
  *						where to cut: lines "POS SEED"
  *        cutlog replay LOG DEV STATE POS	see below
  *        cutlog rest LOG DEV STATE POS SEED	see below
@@ -17,11 +17,11 @@
  * cache might: all but one, or a random subset, or that of pages. FUA writes are on the
  * disk in any case.
  *
- * plan chooses NR moments behind the mark BEGIN: half of them right behind marks that
- * begin with PREFIX, where the disk holds what was promised and not a sector
- * more, the others anywhere. With NR 0 it chooses all those marks. If WINDOW is not
- * empty, it chooses only from what lies between a mark that begins with that, and the
- * next one that begins with PREFIX.
+ * plan chooses NR moments behind the mark "begin": FLUSHED of a hundred right behind
+ * marks that begin with "m:", FUA of them right behind those with "f:", where the disk
+ * holds what was promised and not a sector more; WINDOW of them between a mark
+ * that begins with "t:" and the next one of those, and the others anywhere. With NR 0 it
+ * chooses all marks with a promise.
  */
 #include <endian.h>
 #include <errno.h>
@@ -323,56 +323,73 @@ struct epoch {
 	u64 flush;
 };
 
+enum moment { FLUSHED, FUA, WINDOW, ANYWHERE, KINDS };
+
 /**
  * struct plan - what plan chooses from
- * @mark:	entries that are marks of the right kind
- * @nr_marks:	how many
- * @epoch:	from one flush to the next
- * @nr_epochs:	how many
+ * @mark:	entries that are marks, of FLUSHED and of FUA
+ * @epoch:	from one flush to the next, of WINDOW and of ANYWHERE
+ * @nr:		how many there are of each kind
  */
 struct plan {
-	u64 *mark;
-	u64 nr_marks;
-	struct epoch *epoch;
-	u64 nr_epochs;
+	u64 *mark[WINDOW];
+	struct epoch *epoch[KINDS];
+	u64 nr[KINDS];
 };
 
 static bool begins(const char *text, const char *prefix)
 {
-	return *prefix && !strncmp(text, prefix, strlen(prefix));
+	return !strncmp(text, prefix, strlen(prefix));
 }
 
-static void scan(struct plan *p, const char *begin, const char *prefix, const char *window)
+static void *table(size_t size)
 {
-	bool begun = false, inside = !*window;
+	void *p = calloc(g.nr_entries + 1, size);
+
+	if (!p)
+		die("memory");
+	return p;
+}
+
+static void add_mark(struct plan *p, enum moment kind, u64 entry)
+{
+	p->mark[kind][p->nr[kind]++] = entry;
+}
+
+static void add_epoch(struct plan *p, enum moment kind, u64 first, u64 flush)
+{
+	p->epoch[kind][p->nr[kind]++] = (struct epoch){ first, flush };
+}
+
+static void scan(struct plan *p)
+{
+	bool begun = false, inside = false;
 	struct cursor c;
 	u64 first = 0;
 
-	p->mark = calloc(g.nr_entries, sizeof(*p->mark));
-	p->epoch = calloc(g.nr_entries, sizeof(*p->epoch));
-	if (!p->mark || !p->epoch)
-		die("memory");
 	for (c = first_entry(); read_entry(&c); next_entry(&c)) {
-		begun |= begins(c.text, begin);
-		if (begun && begins(c.text, prefix)) {
-			p->mark[p->nr_marks++] = c.entry;
-			inside = !*window;
+		begun |= begins(c.text, "begin");
+		if (begins(c.text, "m:") || begins(c.text, "f:")) {
+			if (begun)
+				add_mark(p, c.text[0] == 'm' ? FLUSHED : FUA, c.entry);
+			inside = false;
 		}
-		inside |= begins(c.text, window);
+		inside |= begins(c.text, "t:");
 		if (!(c.e.flags & FLAG_FLUSH))
 			continue;
-		if (begun && first && inside)
-			p->epoch[p->nr_epochs++] = (struct epoch){ first, c.entry };
+		if (begun && first) {
+			add_epoch(p, ANYWHERE, first, c.entry);
+			if (inside)
+				add_epoch(p, WINDOW, first, c.entry);
+		}
 		first = c.entry + 1;
 	}
-	if (!p->nr_epochs || !p->nr_marks)
-		no_log("nothing to cut");
 }
 
 /* Some of the writes in their order, or any of them just before their flush. */
-static void print_anywhere(const struct plan *p)
+static void print_epoch(const struct plan *p, enum moment kind)
 {
-	const struct epoch *e = &p->epoch[next_random() % p->nr_epochs];
+	const struct epoch *e = &p->epoch[kind][next_random() % p->nr[kind]];
 	u64 seed = next_random() | 1;
 
 	if (next_random() % 4)
@@ -381,32 +398,56 @@ static void print_anywhere(const struct plan *p)
 		printf("%llu 0\n", e->first + next_random() % (e->flush - e->first + 1));
 }
 
-static void print_marks(struct plan *p, u64 nr)
+static void print_marks(struct plan *p, enum moment kind, u64 nr)
 {
-	u64 i, j;
+	u64 *mark = p->mark[kind], i, j;
 
 	for (i = 0; i < nr; i++) {
-		j = i + next_random() % (p->nr_marks - i);
-		printf("%llu 0\n", p->mark[j] + 1);
-		p->mark[j] = p->mark[i];
+		j = i + next_random() % (p->nr[kind] - i);
+		printf("%llu 0\n", mark[j] + 1);
+		mark[j] = mark[i];
 	}
 }
 
-static int plan(u64 seed, u64 nr, const char *begin, const char *prefix, const char *window)
+/* What there is too little of is replaced by something anywhere. */
+static void choose_cuts(struct plan *p, u64 nr, const u64 *percent)
 {
-	struct plan p = { 0 };
-	u64 nr_marks, i;
+	u64 left = nr, part;
+	enum moment kind;
+
+	for (kind = FLUSHED; kind < ANYWHERE; kind++) {
+		part = nr * percent[kind] / 100;
+		if (kind < WINDOW && (part > p->nr[kind] || !nr))
+			part = p->nr[kind];
+		if (kind < WINDOW)
+			print_marks(p, kind, part);
+		else if (!p->nr[kind])
+			part = 0;
+		left -= nr ? part : 0;
+		while (kind == WINDOW && part--)
+			print_epoch(p, kind);
+	}
+	while (left--)
+		print_epoch(p, ANYWHERE);
+}
+
+static int plan(u64 seed, u64 nr, const u64 *percent)
+{
+	struct plan p = {
+		.mark = { table(sizeof(u64)), table(sizeof(u64)) },
+		.epoch[WINDOW] = table(sizeof(struct epoch)),
+		.epoch[ANYWHERE] = table(sizeof(struct epoch)),
+	};
 
 	g.random = seed;
-	scan(&p, begin, prefix, window);
-	nr_marks = nr && nr / 2 < p.nr_marks ? nr / 2 : p.nr_marks;
-	if (*window)
-		nr_marks = 0;
-	print_marks(&p, nr_marks);
-	for (i = nr_marks; i < nr; i++)
-		print_anywhere(&p);
-	free(p.mark);
-	free(p.epoch);
+	scan(&p);
+	if (!p.nr[ANYWHERE] || !p.nr[FLUSHED])
+		no_log("nothing to cut");
+	choose_cuts(&p, nr, percent);
+	free(p.mark[FLUSHED]);
+	free(p.mark[FUA]);
+	free(p.epoch[WINDOW]);
+	free(p.epoch[ANYWHERE]);
 	return 0;
 }
 
@@ -417,7 +458,7 @@ static u64 number(const char *text)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: cutlog marks LOG | plan LOG SEED NR BEGIN PREFIX WINDOW |\n"
+	fprintf(stderr, "usage: cutlog marks LOG | plan LOG SEED NR FLUSHED FUA WINDOW |\n"
 		"       replay LOG DEV STATE POS | rest LOG DEV STATE POS SEED\n");
 	return 2;
 }
@@ -430,7 +471,8 @@ int main(int argc, char **argv)
 	if (argc == 3 && !strcmp(argv[1], "marks"))
 		return marks();
 	if (argc == 8 && !strcmp(argv[1], "plan"))
-		return plan(number(argv[3]), number(argv[4]), argv[5], argv[6], argv[7]);
+		return plan(number(argv[3]), number(argv[4]),
+			    (u64[]){ number(argv[5]), number(argv[6]), number(argv[7]) });
 	if (argc < 6)
 		return usage();
 	open_dev(argv[3]);

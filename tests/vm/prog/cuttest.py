@@ -126,7 +126,7 @@ def test_log(folder):
         log.some(rng.randrange(9))
         log.flush()
         if rng.randrange(2):
-            log.mark(f"{rng.choice('mmt')}:{number}")
+            log.mark(f"{rng.choice('mmft')}:{number}")
     log.save(folder + "/log")
     with open(folder + "/base", "wb") as file:
         file.truncate(DEVICE)
@@ -152,28 +152,50 @@ def test_log(folder):
     test_plan(folder, log)
 
 
-def test_plan(folder, log):
-    """Where to cut."""
-    marks = {i + 1 for i, e in enumerate(log.entries) if e[1].startswith(b"m:")}
-    log_path = folder + "/log"
-    code, text = call("cutlog", "plan", log_path, 7, 20, "begin", "m:", "")
-    cuts = [tuple(map(int, line.split())) for line in text.splitlines()]
-    check("as many cuts as asked for", code == 0 and len(cuts) == 20)
-    check("half of them at marks", sum(pos in marks and not seed for pos, seed in cuts) >= 10)
-    check("none too early", all(pos > 5 for pos, _ in cuts))
-    check("another seed, other cuts",
-          call("cutlog", "plan", log_path, 8, 20, "begin", "m:", "")[1] != text)
-    text = call("cutlog", "plan", log_path, 7, 0, "begin", "m:", "")[1]
-    check("each mark", {int(line.split()[0]) for line in text.splitlines()} == marks)
-    code, text = call("cutlog", "plan", log_path, 7, 200, "begin", "m:", "t:")
-    inside, open_window = set(), False
+def plan(folder, *args):
+    """Exit code, and the cuts as pairs."""
+    code, text = call("cutlog", "plan", folder + "/log", *args)
+    return code, [tuple(map(int, line.split())) for line in text.splitlines()]
+
+
+def marks_of(log, kind):
+    """Right behind marks of a kind."""
+    return {i + 1 for i, e in enumerate(log.entries)
+            if e[2] & MARK and e[1].startswith(kind)}
+
+
+def window_of(log):
+    """Everything before a flush between a mark t: and the next m: or f:."""
+    inside, is_open = set(), False
     for number, entry in enumerate(log.entries):
         if entry[2] & MARK:
-            open_window = entry[1].startswith(b"t:")
-        elif open_window and entry[2] & FLUSH:
+            is_open = entry[1].startswith(b"t:")
+        elif is_open and entry[2] & FLUSH:
             inside |= set(range(log.sure(number), number + 1))
-    cuts = {int(line.split()[0]) for line in text.splitlines()}
-    check("only what ends in a window", code == 0 and cuts and cuts <= inside)
+    return inside
+
+
+def test_plan(folder, log):
+    """Where to cut."""
+    flushed, fua, window = marks_of(log, b"m:"), marks_of(log, b"f:"), window_of(log)
+    code, cuts = plan(folder, 7, 20, 50, 20, 0)
+    check("as many cuts as asked for", code == 0 and len(cuts) == 20)
+    at = [pos for pos, seed in cuts if not seed]
+    check("half of them at flushes", len(flushed.intersection(at)) >= 10)
+    check("some at FUA", len(fua.intersection(at)) >= 4)
+    check("none too early", all(pos > 5 for pos, _ in cuts))
+    check("another seed, other cuts", plan(folder, 8, 20, 50, 20, 0)[1] != cuts)
+    cuts = plan(folder, 7, 0, 50, 20, 20)[1]
+    check("each mark", {pos for pos, _ in cuts} == flushed | fua and
+          len(cuts) == len(flushed | fua))
+    code, cuts = plan(folder, 7, 200, 0, 0, 100)
+    check("only what ends in a window", code == 0 and len(cuts) == 200 and
+          {pos for pos, _ in cuts} <= window)
+    code, cuts = plan(folder, 7, 200, 0, 0, 0)
+    check("anywhere", code == 0 and len(cuts) == 200 and
+          not {pos for pos, _ in cuts} <= window)
+    cuts = plan(folder, 7, 5000, 0, 100, 0)[1]
+    check("others in place of what there is too little of", len(cuts) == 5000)
     with open(folder + "/noise", "wb") as file:
         file.write(bytes(4096))
     check("no log", call("cutlog", "marks", folder + "/noise")[0] == 2)
@@ -254,6 +276,15 @@ def test_disk(folder, disk, number):
     check("also where nothing was durable", d.judge(0)[0] == 1)
     d.change(one, one_data)
     check("but only that", d.judge(0)[0] == 0)
+    test_each_block(d, stamps)
+
+
+def test_each_block(d, stamps):
+    """One bad sector in each block that was written is found in each of them."""
+    sectors = {s // 128: s for n, found in stamps.items() if n for s in found}
+    for sector in sectors.values():
+        d.change(sector, b"?" * SECTOR)
+    check("a bad sector in each block", f", {len(sectors)} bad" in d.judge(0)[1])
 
 
 def test_old(folder):

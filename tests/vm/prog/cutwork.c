@@ -14,13 +14,12 @@
  *
  *   m:DISK:THREAD:FUA:DURABLE0:DURABLE1:BEGUN0:BEGUN1
  *
- * Number FUA of THREAD is durable by itself, unless it is 0; see struct cut_known
- * for the others.
+ * or the same with f, where number FUA of THREAD has become durable by itself; see
+ * struct cut_known for the others.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
-#include <linux/dm-ioctl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <pthread.h>
@@ -33,13 +32,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "cutdm.h"
 #include "cutmodel.h"
 
 #define BLOCK_BYTES (CUT_BLOCK_SECTS * CUT_SECTOR)
 #define MAX_COMPLAINTS 5u
 /* One block in that many is read although nothing was ever written to it. */
 #define SAMPLE 8u
-#define MARK_FORMAT "m:%u:%u:%llu:%llu:%llu:%llu:%llu"
+#define READ_BLOCKS 8u
+#define MARK_FORMAT "%c:%u:%u:%llu:%llu:%llu:%llu:%llu"
 
 static struct {
 	enum cut_disk disk;
@@ -90,29 +91,6 @@ static void open_disk(const char *path, int mode)
 	}
 }
 
-/* One message to the target of a mapped device, as dmsetup sends it. */
-static void dm_message(const char *name, const char *message)
-{
-	struct {
-		struct dm_ioctl io;
-		struct dm_target_msg msg;
-		char text[256];
-	} m = {
-		.io = {
-			.version = { DM_VERSION_MAJOR, 0, 0 },
-			.data_size = sizeof(m),
-			.data_start = sizeof(m.io),
-		},
-	};
-	int fd = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
-
-	snprintf(m.io.name, sizeof(m.io.name), "%s", name);
-	snprintf(m.text, sizeof(m.text), "mark %s", message);
-	if (fd < 0 || ioctl(fd, DM_TARGET_MSG, &m))
-		die("mark");
-	close(fd);
-}
-
 static void file_message(const char *name, const char *message)
 {
 	static unsigned int entry;
@@ -125,16 +103,16 @@ static void file_message(const char *name, const char *message)
 /* Of several marks that say more and more, the order in the log does not matter. */
 static void mark(unsigned int thread, u64 fua)
 {
-	char text[200];
+	char text[256] = "mark ", *mark = text + strlen(text);
 
 	pthread_mutex_lock(&g.lock);
-	snprintf(text, sizeof(text), MARK_FORMAT, g.disk, thread, fua,
-		 g.durable[0], g.durable[1], __atomic_load_n(&g.begun[0], __ATOMIC_SEQ_CST),
-		 __atomic_load_n(&g.begun[1], __ATOMIC_SEQ_CST));
+	sprintf(mark, MARK_FORMAT, fua ? 'f' : 'm', g.disk, thread, fua, g.durable[0],
+		g.durable[1], __atomic_load_n(&g.begun[0], __ATOMIC_SEQ_CST),
+		__atomic_load_n(&g.begun[1], __ATOMIC_SEQ_CST));
 	if (strchr(g.marks, '/'))
-		file_message(g.marks, text);
-	else
-		dm_message(g.marks, text);
+		file_message(g.marks, mark);
+	else if (dm_message(g.marks, text))
+		die("mark");
 	pthread_mutex_unlock(&g.lock);
 }
 
@@ -296,14 +274,14 @@ static void read_marks(const char *path, u64 pos)
 	FILE *f = fopen(path, "r");
 	u64 entry, fua, durable[CUT_THREADS], begun[CUT_THREADS];
 	unsigned int disk, thread;
-	char line[512], text[256];
+	char line[512], text[256], kind;
 
 	if (!f)
 		die(path);
 	while (fgets(line, sizeof(line), f)) {
 		if (sscanf(line, "%llu %255s", &entry, text) != 2 ||
-		    sscanf(text, MARK_FORMAT, &disk, &thread, &fua, &durable[0],
-			   &durable[1], &begun[0], &begun[1]) != 7 || disk != g.disk)
+		    sscanf(text, MARK_FORMAT, &kind, &disk, &thread, &fua, &durable[0],
+			   &durable[1], &begun[0], &begun[1]) != 8 || disk != g.disk)
 			continue;
 		memcpy(g.known.begun, begun, sizeof(begun));
 		if (entry >= pos)
@@ -313,12 +291,10 @@ static void read_marks(const char *path, u64 pos)
 	fclose(f);
 }
 
-static unsigned int judge_block(u64 block, u8 *buf, unsigned int bad)
+static unsigned int judge_block(u64 block, const u8 *buf, unsigned int bad)
 {
 	u64 first = block * CUT_BLOCK_SECTS, i;
 
-	if (pread(g.fd, buf, BLOCK_BYTES, first * CUT_SECTOR) != BLOCK_BYTES)
-		die("read");
 	for (i = 0; i < CUT_BLOCK_SECTS; i++) {
 		const u8 *got = buf + i * CUT_SECTOR;
 
@@ -333,20 +309,41 @@ static unsigned int judge_block(u64 block, u8 *buf, unsigned int bad)
 	return bad;
 }
 
+static bool is_judged(u64 block)
+{
+	u64 seed = g.known.durable[0] + g.known.begun[1];
+
+	return g.state.touched[block] || !(cut_hash(seed + block) % SAMPLE);
+}
+
+/* As many blocks as are judged and lie side by side. */
+static u64 read_blocks(u64 block, u8 *buf)
+{
+	ssize_t len;
+	u64 nr = 0;
+
+	while (nr < READ_BLOCKS && block + nr < CUT_BLOCKS && is_judged(block + nr))
+		nr++;
+	len = nr * BLOCK_BYTES;
+	if (pread(g.fd, buf, len, block * BLOCK_BYTES) != len)
+		die("read");
+	return nr;
+}
+
 static int judge(void)
 {
-	unsigned int bad = 0, blocks = 0;
-	u8 *buf = page(BLOCK_BYTES);
-	u64 b, seed = g.known.durable[0] + g.known.begun[1];
+	u8 *buf = page(READ_BLOCKS * BLOCK_BYTES);
+	unsigned int bad = 0;
+	u64 b, i, nr, blocks = 0;
 
 	cut_state_get(g.disk, &g.known, &g.state);
-	for (b = 0; b < CUT_BLOCKS; b++) {
-		if (!g.state.touched[b] && cut_hash(seed + b) % SAMPLE)
-			continue;
-		blocks++;
-		bad = judge_block(b, buf, bad);
+	for (b = 0; b < CUT_BLOCKS; b += nr ? nr : 1) {
+		nr = read_blocks(b, buf);
+		blocks += nr;
+		for (i = 0; i < nr; i++)
+			bad = judge_block(b + i, buf + i * BLOCK_BYTES, bad);
 	}
-	printf("disk %u: durable %llu and %llu, begun %llu and %llu; %u sectors read, %u bad\n",
+	printf("disk %u: durable %llu and %llu, begun %llu and %llu; %llu sectors read, %u bad\n",
 	       g.disk, g.known.durable[0], g.known.durable[1], g.known.begun[0],
 	       g.known.begun[1], blocks * CUT_BLOCK_SECTS, bad);
 	free(buf);
