@@ -15,20 +15,20 @@ mkdir -p "$log"
 # Minutes that each group may take on a machine of two cores, where two virtual
 # machines run at a time. A group is stopped and fails at CHECK_SLACK times its share.
 declare -A share=(
-	[setup]=20 [style]=2 [host]=4 [fuzz]=2 [oldstable]=40 [kill]=14
+	[setup]=20 [style]=2 [host]=4 [fuzz]=2 [oldstable]=40 [kill]=14 [cuts]=8
 	[debug]=24 [memory]=4 [bench]=4 [backports]=12 [latest]=12
 	[soak]=240 [soak-debug]=60 [soak-fuzz]=140 [soak-kcsan]=60
 )
 slack=${CHECK_SLACK:-2}
 
 declare -A lanes_of=(
-	[style]=oldstable [oldstable]=oldstable [kill]=oldstable
+	[style]=oldstable [oldstable]=oldstable [kill]=oldstable [cuts]=oldstable
 	[debug]=debug [memory]=oldstable [backports]=backports [latest]=latest
 	[bench]=oldstable [soak]=oldstable [soak-debug]=debug
 	[soak-kcsan]=kcsan
 )
 declare -A suite_of=(
-	[oldstable]=oldstable [debug]=debug [memory]=memory [backports]=short
+	[oldstable]=oldstable [cuts]=cuts [debug]=debug [memory]=memory [backports]=short
 	[latest]=short [soak]=soak [soak-debug]=soak-debug
 	[soak-kcsan]=soak-kcsan
 )
@@ -36,7 +36,7 @@ declare -A suite_of=(
 declare -A memory_of=([memory]=512)
 
 groups=("$@")
-[ "$#" -gt 0 ] || groups=(style host fuzz oldstable debug kill memory bench)
+[ "$#" -gt 0 ] || groups=(style host fuzz oldstable debug kill cuts memory bench)
 for group in "${groups[@]}"; do
 	[ -n "${share[$group]:-}" ] ||
 		{ echo "check.sh: no group '$group'" >&2; exit 1; }
@@ -133,6 +133,13 @@ run_bench() { step aloud bench tests/bench/run --smoke oldstable; }
 
 run_kill() { step aloud kill tests/vm/kill.sh -k oldstable; }
 
+run_cuts() {
+	rm -f build/vm/cuts/powercut.log
+	run_vm
+	# How many there were, below what.
+	[ ! -e build/vm/cuts/powercut.log ] || tail -n 1 build/vm/cuts/powercut.log
+}
+
 # The cases of the group's suite, in one virtual machine.
 run_vm() {
 	local suite=tests/vm/suites/${suite_of[$group]} cases=()
@@ -159,7 +166,7 @@ sets_needed() {
 	echo tools
 	! needs style style || echo style
 	! needs host host fuzz soak-fuzz || echo host
-	! needs vm oldstable kill debug memory backports latest soak soak-debug soak-kcsan bench ||
+	! needs vm oldstable kill cuts debug memory backports latest soak soak-debug soak-kcsan bench ||
 		echo vm
 }
 
@@ -212,7 +219,7 @@ run() { # GROUP
 	start=$(date +%s)
 	echo "== $group"
 	case $group in
-	setup|style|host|fuzz|soak-fuzz|kill|bench) "run_$group" ;;
+	setup|style|host|fuzz|soak-fuzz|kill|cuts|bench) "run_$group" ;;
 	*) run_vm ;;
 	esac
 	minutes=$(awk -v s=$(($(date +%s) - start)) 'BEGIN { printf "%.1f", s / 60 }')
