@@ -135,11 +135,21 @@ cut_detach() {
 	detach "${devs[@]}" && devs=()
 }
 
+# What was given back stays given back.
+cut_sizes() {
+	local disk
+	[ "$below" != dev ] || return 0
+	for disk in "${disks[@]}"; do
+		cut_image "$disk"
+		cut_mark "size:$(stat -c %s "${image[0]}"):${image[0]}"
+	done
+}
+
 # cut_round FIRST LAST: what detaching means for durability is marked too
 cut_round() {
 	local disk pids=() pid
 	# A disk grows with the first writes behind attach.
-	[ "$below" = async ] || cut_mark t:
+	if [ "$below" = async ]; then cut_mark attach; else cut_mark t:attach; fi
 	cut_attach
 	for disk in "${!devs[@]}"; do
 		cutwork run "$disk" "${devs[$disk]}" "$1" "$2" cutlog &
@@ -150,6 +160,7 @@ cut_round() {
 	done
 	cut_mark t:
 	cut_detach
+	cut_sizes
 	for disk in "${disks[@]}"; do
 		cut_mark "m:$disk:0:0:$2:$2:$2:$2"
 	done
@@ -170,6 +181,7 @@ cut_work() {
 		cut_round $((round * $2 + 1)) $(((round + 1) * $2))
 		[ $((round % 2)) = 0 ] || cut_snapshot
 	done
+	cut_mark end
 	cut_umount
 	losetup --detach "$carrier"
 	dmsetup remove --retry cutlog
@@ -181,6 +193,8 @@ cut_plan() {
 	local shares=${CUT_SHARES:-30 20 20}
 	[ "$below" != async ] || shares="0 0 100"
 	cutlog marks /dev/ram3 > $cut_dir/marks
+	# A log that is full ends without a word.
+	grep -q ' end$' $cut_dir/marks || { fail "the log is too small"; return 1; }
 	# shellcheck disable=SC2086
 	cutlog plan /dev/ram3 "$cut_seed" "$1" $shares > $cut_dir/any
 	sort -n $cut_dir/any > $cut_dir/plan

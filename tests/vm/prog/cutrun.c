@@ -36,7 +36,7 @@
 #define TARGET "/cut"
 #define DM_NAME "cut"
 #define MAX_DISKS 2u
-#define MAX_LEAVES 1000u
+#define MAX_NOTES 4000u
 #define MAX_ARGS 12u
 /* One cut in that many goes on with the disks instead of only reading them. */
 #define AGAIN_EVERY 4u
@@ -70,6 +70,21 @@ static const struct below all_below[] = {
 
 #define NR_BELOW (sizeof(all_below) / sizeof(*all_below))
 
+/**
+ * struct note - a mark about files
+ * @entry:	where it is in the log
+ * @leaf:	a new leaf is there from now on
+ * @attached:	from now on disks may grow
+ * @size:	if not 0, @file is that long, which is durable, until disks may grow
+ * @file:	which
+ */
+struct note {
+	u64 entry;
+	bool leaf, attached;
+	u64 size;
+	char file[40];
+};
+
 enum phase {
 	REPLAY, SNAPSHOT, REST, MOUNT, CHECK, ATTACH, JUDGE, DETACH, UMOUNT, REMOVE, PHASES
 };
@@ -83,8 +98,8 @@ static struct {
 	const struct below *below;
 	const char *log, *base, *cow;
 	char marks[256], plan[256], state[256];
-	u64 leaf_at[MAX_LEAVES];
-	unsigned int nr_leaves;
+	struct note note[MAX_NOTES];
+	unsigned int nr_notes;
 	unsigned int leaf;
 	char carrier[64];
 	char image[MAX_DISKS][64];
@@ -328,8 +343,8 @@ static void find_leaf(u64 pos)
 	char next[64];
 
 	g.leaf = 0;
-	for (i = 0; i < g.nr_leaves; i++)
-		g.leaf += g.leaf_at[i] < pos;
+	for (i = 0; i < g.nr_notes && g.note[i].entry < pos; i++)
+		g.leaf += g.note[i].leaf;
 	snprintf(next, sizeof(next), TARGET "/child%u.vhd", g.leaf + 1);
 	g.leaf += !access(next, F_OK);
 }
@@ -348,6 +363,32 @@ static void find_images(u64 pos)
 			strcpy(g.image[i], g.below->disk[i] ? TARGET "/line.vhd" :
 			       TARGET "/dynamic.vhd");
 	}
+}
+
+static bool is_long(const struct note *n)
+{
+	struct stat st = { 0 };
+
+	if (!stat(n->file, &st) && (u64)st.st_size == n->size)
+		return true;
+	dprintf(g.out, "cutrun: %s: %lld bytes, not %llu\n", n->file, (long long)st.st_size,
+		n->size);
+	return false;
+}
+
+/* What detach has given back stays given back. */
+static bool check_sizes(u64 pos)
+{
+	unsigned int i, first = 0, end;
+	bool good = true;
+
+	for (end = 0; end < g.nr_notes && g.note[end].entry < pos; end++)
+		if (g.note[end].attached)
+			first = end;
+	for (i = first; i < end; i++)
+		if (g.note[i].size)
+			good &= is_long(&g.note[i]);
+	return good;
 }
 
 /* Mounting replays the journal. */
@@ -374,7 +415,7 @@ static bool look(const char *pos, bool again)
 	if (!good)
 		return false;
 	find_images(strtoull(pos, NULL, 10));
-	good = took(CHECK, &t, check_leaves()) &&
+	good = took(CHECK, &t, check_sizes(strtoull(pos, NULL, 10)) && check_leaves()) &&
 	       took(ATTACH, &t, attach(again)) &&
 	       took(JUDGE, &t, again ? judge("again", pos, AGAIN_NR) : judge("judge", pos, NULL));
 	good &= took(DETACH, &t, detach());
@@ -428,22 +469,30 @@ static void show_output(void)
 	}
 }
 
-static void read_leaves(void)
+static bool parse_note(const char *line, struct note *n)
+{
+	char text[256];
+
+	memset(n, 0, sizeof(*n));
+	if (sscanf(line, "%llu %255s", &n->entry, text) != 2)
+		return false;
+	n->leaf = !strncmp(text, "m:leaf:", 7);
+	n->attached = !strcmp(text, "attach") || !strcmp(text, "t:attach");
+	return n->leaf || n->attached ||
+	       sscanf(text, "size:%llu:%39s", &n->size, n->file) == 2;
+}
+
+static void read_notes(void)
 {
 	FILE *f = fopen(g.marks, "r");
 	char line[512];
-	u64 entry;
-	int end;
 
 	if (!f)
 		die(g.marks);
 	while (fgets(line, sizeof(line), f)) {
-		end = 0;
-		if (sscanf(line, "%llu m:leaf:%n", &entry, &end) != 1 || !end)
-			continue;
-		if (g.nr_leaves == MAX_LEAVES)
+		if (g.nr_notes == MAX_NOTES)
 			exit(2);
-		g.leaf_at[g.nr_leaves++] = entry;
+		g.nr_notes += parse_note(line, &g.note[g.nr_notes]);
 	}
 	fclose(f);
 }
@@ -506,7 +555,7 @@ static void prepare(const char *dir)
 	g.out = open(out, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (g.out < 0 || dup2(open("/dev/null", O_RDONLY), STDIN_FILENO))
 		die(out);
-	read_leaves();
+	read_notes();
 }
 
 int main(int argc, char **argv)
