@@ -167,13 +167,14 @@ static int finish(pid_t pid)
 
 	if (waitpid(pid, &status, 0) != pid)
 		die("wait");
+	errno = 0;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : NO_EXIT;
 }
 
 static bool complain(bool good, const char *what)
 {
 	if (!good)
-		dprintf(g.out, "cutrun: %s: %s\n", what, strerror(errno));
+		dprintf(g.out, "cutrun: %s: %s\n", what, errno ? strerror(errno) : "failed");
 	return good;
 }
 

@@ -230,11 +230,11 @@ class Disk:
             file.write(f"{len(self.lines)} m:{self.disk}:0:0{f':{number}' * 4}\n")
         return len(self.lines) + 1
 
-    def nothing_durable(self, begun=None):
+    def nothing_durable(self, *begun):
         """All may have been begun, but nothing was ever said to be durable."""
-        begun = self.number if begun is None else begun
         with open(self.marks, "w", encoding="ascii") as file:
-            file.write(f"0 m:{self.disk}:0:0:0:0:{begun}:{begun}\n")
+            for entry, number in enumerate(begun or [self.number]):
+                file.write(f"{entry} m:{self.disk}:0:0:0:0:{number}:{number}\n")
 
     def change(self, sector, data):
         """Put something into a sector, and return what was there."""
@@ -308,6 +308,10 @@ def test_old(folder):
     d.change(sector, newest)
     d.nothing_durable(number // 2)
     check("what was not begun yet", d.judge(0)[0] == 1)
+    d.nothing_durable(number // 2, 400)
+    check("begun while the first mark was on its way", d.judge(0)[0] == 0)
+    d.nothing_durable(number // 3, number // 2, 400)
+    check("what was not begun before the second one", d.judge(0)[0] == 1)
 
 
 def test_again(folder):

@@ -268,12 +268,15 @@ static void learn(const u64 *durable, unsigned int thread, u64 fua)
 	k->fua[k->nr_fua++].number = fua;
 }
 
-/* The first mark behind the cut tells what can have been begun before it. */
+/*
+ * What can have been begun before the cut: the first mark behind it may have been
+ * composed before it, and only then did it go into the log. The second was not.
+ */
 static void read_marks(const char *path, u64 pos)
 {
 	FILE *f = fopen(path, "r");
 	u64 entry, fua, durable[CUT_THREADS], begun[CUT_THREADS];
-	unsigned int disk, thread;
+	unsigned int disk, thread, behind = 0;
 	char line[512], text[256], kind;
 
 	if (!f)
@@ -284,9 +287,10 @@ static void read_marks(const char *path, u64 pos)
 			   &durable[1], &begun[0], &begun[1]) != 8 || disk != g.disk)
 			continue;
 		memcpy(g.known.begun, begun, sizeof(begun));
-		if (entry >= pos)
+		if (entry < pos)
+			learn(durable, thread, fua);
+		else if (++behind == 2)
 			break;
-		learn(durable, thread, fua);
 	}
 	fclose(f);
 }
