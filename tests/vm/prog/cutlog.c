@@ -33,6 +33,8 @@
 #include <unistd.h>
 #include <vhd_platform.h>
 
+#include "die.h"
+
 #define SECTOR 512u
 #define MAGIC 0x6a736677736872ULL
 #define VERSION 1u
@@ -80,12 +82,6 @@ static struct {
 	u8 *buf;
 	u64 random;
 } g;
-
-static void die(const char *what)
-{
-	perror(what);
-	exit(2);
-}
 
 static void no_log(const char *why)
 {

@@ -32,6 +32,7 @@
 
 #include "cutdm.h"
 #include "cutmain.h"
+#include "die.h"
 
 #define TARGET "/cut"
 #define DM_NAME "cut"
@@ -109,12 +110,6 @@ static struct {
 	u64 sects;
 	double spent[PHASES];
 } g;
-
-static void die(const char *what)
-{
-	perror(what);
-	exit(2);
-}
 
 static double now(void)
 {

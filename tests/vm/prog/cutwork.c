@@ -34,6 +34,7 @@
 
 #include "cutdm.h"
 #include "cutmodel.h"
+#include "die.h"
 
 #define BLOCK_BYTES (CUT_BLOCK_SECTS * CUT_SECTOR)
 #define MAX_COMPLAINTS 5u
@@ -56,22 +57,6 @@ static struct {
 	struct cut_known known;
 	struct cut_state state;
 } g = { .lock = PTHREAD_MUTEX_INITIALIZER };
-
-static void die(const char *what)
-{
-	perror(what);
-	exit(2);
-}
-
-static void *page(size_t size)
-{
-	void *p = aligned_alloc(4096, size);
-
-	if (!p)
-		die("memory");
-	memset(p, 0, size);
-	return p;
-}
 
 static void open_disk(const char *path, int mode)
 {

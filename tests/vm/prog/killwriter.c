@@ -32,6 +32,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "die.h"
+
 #define SECTOR 512u
 #define THREADS 4u
 #define WINDOW 256u
@@ -71,22 +73,6 @@ static struct {
 	unsigned int runs;
 	unsigned int bad;
 } g = { .lock = PTHREAD_MUTEX_INITIALIZER };
-
-static void die(const char *what)
-{
-	perror(what);
-	exit(2);
-}
-
-static void *page(size_t size)
-{
-	void *p = aligned_alloc(4096, size);
-
-	if (!p)
-		die("memory");
-	memset(p, 0, size);
-	return p;
-}
 
 static u64 hash(u64 z)
 {
