@@ -31,7 +31,8 @@ build_locked() {
 sync_sources() {
 	local tree=$1 src=$2 parts=(Kbuild drivers uapi) p have=()
 
-	[ "$3" != debug ] || parts+=(tests/kunit)
+	# Both kernels that are built here have KUnit, and then Kbuild goes there.
+	case $3 in debug|kcsan) parts+=(tests/kunit) ;; esac
 	for p in "${parts[@]}"; do
 		[ ! -e "$tree/$p" ] || have+=("$p")
 	done
