@@ -40,7 +40,8 @@ static void committed(struct vhd_waiter *w, int err)
 	struct vhdblk_cmd *cmd = container_of(w, struct vhdblk_cmd, waiter);
 
 	atomic64_inc(&cmd->q->flushes);
-	vhdblk_cmd_end(cmd, err);
+	/* "Not supported" would be taken for "nothing to flush", so for success. */
+	vhdblk_cmd_end(cmd, err == -EOPNOTSUPP ? -EIO : err);
 }
 
 /**
