@@ -257,6 +257,9 @@ int job_report(const struct device *job, const char *what, const char *file)
 		msg_hint("another device or program uses it; see 'vhdctl list'");
 	if (job->fault)
 		return exit_of_fault((enum vhd_fault)job->fault);
+	/* No thread could be made: nobody uses the file. */
+	if (job->error == -EAGAIN)
+		return VHDCTL_ERROR;
 	/* A file on a disk of the driver itself. */
 	if (job->error == -ELOOP)
 		return VHDCTL_UNSUPPORTED;
