@@ -417,14 +417,14 @@ static int ask_journal(struct vhd_file *f)
 	struct inode *inode = file_inode(f->file);
 	int ret;
 
-	if (f->bdev || inode->i_sb->s_magic != EXT4_SUPER_MAGIC ||
+	/* Read-only in an emergency it may have lost nothing, and must not be asked. */
+	if (f->bdev || inode->i_sb->s_magic != EXT4_SUPER_MAGIC || vhd_io_read_only(f) ||
 	    !file_start_write_trylock(f->file))
 		return 0;
 	inode_lock(inode);
 	ret = __vfs_removexattr(file_mnt_idmap(f->file), file_dentry(f->file), NO_SUCH_XATTR);
 	inode_unlock(inode);
 	file_end_write(f->file);
-	/* In an emergency it refuses too, but has lost nothing. */
 	return (ret == -EROFS && !vhd_io_read_only(f)) || ret == -EIO ? ret : 0;
 }
 
