@@ -285,6 +285,7 @@ test_child()
 	v "device" 7 'not supported' snapshot /dev/vhd99 x.vhd
 	touch -d '2001-01-01' c1.vhd
 	v "time stamp" 0 'warning: .*time stamp' check sub/c2.vhd
+	v "time stamp in info" 0 'warning: .*time stamp' info --chain sub/c2.vhd
 	mv sub moved
 	v "child moved within the tree" 0 'clean' check moved/c2.vhd
 	mv moved sub
@@ -310,6 +311,9 @@ test_search()
 	v "named wrongly" 5 'tried .*--parent' map --parent d.vhd s/b/leaf.vhd
 	rm s/b/base.vhd
 	v "not found" 4 'parent not found' info --chain s/b/leaf.vhd
+	same "what is found is described" "leaf.vhd" \
+		"$(json 'j["chain"][0]["file"].split("/")[-1] + ".x" * (len(j["chain"]) - 1)' \
+		"$vhdctl" info --chain --json s/b/leaf.vhd)"
 	v "not found lists W2ru" 4 'tried s/b/base.vhd .W2ru' attach s/b/leaf.vhd
 	v "not found lists W2ku" 4 'tried .*/s/a/base.vhd .W2ku' check s/b/leaf.vhd
 	v "info needs no parent" 0 'not found' info s/b/leaf.vhd

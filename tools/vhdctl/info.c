@@ -160,21 +160,20 @@ static int info_chain(struct chain *c, const struct options *opts)
 	struct out o = { .json = opts->json };
 	unsigned int i;
 	char label[32];
-	int ret = chain_resolve(c, opts);
+	int ret = chain_resolve(c, opts), shown = VHDCTL_OK;
 
-	if (ret)
-		return ret;
 	out_begin(&o, NULL, NULL);
 	out_begin_array(&o, "chain", NULL);
-	for (i = 0; i < c->nr && !ret; i++) {
+	for (i = 0; i < c->nr && !shown; i++) {
 		snprintf(label, sizeof(label), "layer %u", i);
 		out_begin(&o, NULL, label);
-		ret = show_image(&o, c->layer[i], opts);
+		shown = show_image(&o, c->layer[i], opts);
 		out_end(&o);
 	}
 	out_end_array(&o);
 	out_end(&o);
-	return ret;
+	chain_warn_times(c);
+	return ret ? ret : shown;
 }
 
 /**
