@@ -86,6 +86,32 @@ static int reopen(struct image *img, int path_fd, bool write)
 }
 
 /**
+ * image_open_found() - open a file that somebody has found already
+ * @img:	result; to be closed in any case
+ * @path:	its name, kept as a copy
+ * @path_fd:	from open(2) with O_PATH; stays with the caller
+ * @how:	see &struct image_how
+ *
+ * Return: 0 or a negative errno; image_report() says it in words.
+ */
+int image_open_found(struct image *img, const char *path, int path_fd,
+		     const struct image_how *how)
+{
+	int ret;
+
+	memset(img, 0, sizeof(*img));
+	img->fd = -1;
+	img->bitmap_block = ~0u;
+	img->path = strdup(path);
+	if (!img->path)
+		return -ENOMEM;
+	if (path_fd < 0)
+		return path_fd;
+	ret = look_at(img, path_fd, how);
+	return ret ? ret : reopen(img, path_fd, how->write);
+}
+
+/**
  * image_open() - open a file that may be an image
  * @img:	result; to be closed in any case
  * @path:	its name, kept as a copy
@@ -95,21 +121,11 @@ static int reopen(struct image *img, int path_fd, bool write)
  */
 int image_open(struct image *img, const char *path, const struct image_how *how)
 {
-	int fd, ret;
+	int fd = open_path(path, how->beneath);
+	int ret = image_open_found(img, path, fd, how);
 
-	memset(img, 0, sizeof(*img));
-	img->fd = -1;
-	img->bitmap_block = ~0u;
-	img->path = strdup(path);
-	if (!img->path)
-		return -ENOMEM;
-	fd = open_path(path, how->beneath);
-	if (fd < 0)
-		return fd;
-	ret = look_at(img, fd, how);
-	if (!ret)
-		ret = reopen(img, fd, how->write);
-	close(fd);
+	if (fd >= 0)
+		close(fd);
 	return ret;
 }
 

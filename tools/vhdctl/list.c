@@ -208,7 +208,7 @@ static int print_list(const struct options *o, const struct device_list *list)
 }
 
 /**
- * list_main() - list the devices
+ * list_main() - list the devices, or the images below directories
  * @o:	command line
  *
  * Where the driver is not loaded there are none.
@@ -219,8 +219,11 @@ int list_main(const struct options *o)
 {
 	struct device_list list = { 0 };
 	int ret = VHDCTL_OK;
-	struct nl *nl = nl_open(false, &ret);
+	struct nl *nl = NULL;
 
+	if (o->nr_args)
+		return scan_main(o);
+	nl = nl_open(false, &ret);
 	if (nl)
 		ret = device_list_get(nl, &list);
 	if (!ret)

@@ -29,7 +29,7 @@ static const struct option_desc descs[OPT_NR] = {
 		"size of the disk: auto, chs or current" },
 	[OPT_JSON] = { 'J', "json", NULL, "print JSON" },
 	[OPT_RAW] = { 0, "raw", NULL, "print without alignment" },
-	[OPT_TREE] = { 0, "tree", NULL, "show the files below each device" },
+	[OPT_TREE] = { 0, "tree", NULL, "show parents and children as a tree" },
 	[OPT_WATCH] = { 0, "watch", "[SECONDS]",
 		"show rates, every second if not told otherwise, until interrupted" },
 	[OPT_COLUMNS] = { 'o', "output", "COLS", "columns to print, separated by commas" },

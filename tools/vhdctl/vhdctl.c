@@ -18,8 +18,11 @@ static const struct command commands[] = {
 	  OPT_BIT(OPT_JSON), 1, 1 },
 	{ "detach", detach_main, "DEV|FILE...|--all", "Take devices away",
 	  OPT_BIT(OPT_LAZY) | OPT_BIT(OPT_FORCE) | OPT_BIT(OPT_ALL), 0, -1 },
-	{ "list", list_main, "", "List the devices",
-	  OPT_BIT(OPT_COLUMNS) | OPT_BIT(OPT_JSON) | OPT_BIT(OPT_RAW) | OPT_BIT(OPT_TREE), 0, 0 },
+	{ "list", list_main, "[DIR]...", "List the devices; or the images below DIR, as scan does",
+	  OPT_BIT(OPT_COLUMNS) | OPT_BIT(OPT_JSON) | OPT_BIT(OPT_RAW) | OPT_BIT(OPT_TREE), 0, -1 },
+	{ "scan", scan_main, "DIR...", "List the images below directories, and broken links",
+	  OPT_BIT(OPT_COLUMNS) | OPT_BIT(OPT_JSON) | OPT_BIT(OPT_RAW) | OPT_BIT(OPT_TREE) |
+	  OPT_BIT(OPT_SIZE_RULE), 1, -1 },
 	{ "status", status_main, "DEV", "Show files and counters of a device",
 	  OPT_BIT(OPT_JSON) | OPT_BIT(OPT_WATCH), 1, 1 },
 	{ "info", info_main, "FILE", "Describe a VHD file",

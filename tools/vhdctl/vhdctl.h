@@ -86,6 +86,7 @@ int info_main(const struct options *o);
 int list_main(const struct options *o);
 int map_main(const struct options *o);
 int monitor_main(const struct options *o);
+int scan_main(const struct options *o);
 int snapshot_main(const struct options *o);
 int status_main(const struct options *o);
 
