@@ -36,6 +36,8 @@ static const struct command commands[] = {
 	  OPTS_CHAIN | OPT_BIT(OPT_REPAIR) | OPT_BIT(OPT_JSON) | OPT_BIT(OPT_AZURE), 1, 1 },
 	{ "map", map_main, "FILE|DEV", "Show which file of the chain holds what",
 	  OPTS_CHAIN | OPT_BIT(OPT_JSON) | OPT_BIT(OPT_EXTENTS), 1, 1 },
+	{ "diff", diff_main, "A B", "Show where two disks differ",
+	  OPTS_CHAIN | OPT_BIT(OPT_JSON), 2, 2 },
 	{ "monitor", monitor_main, "", "Print events as they happen",
 	  OPT_BIT(OPT_JSON), 0, 0 },
 };
@@ -51,7 +53,8 @@ static void print_usage(void)
 		printf("  %-9s %s\n", commands[i].name, commands[i].what);
 	printf("\n'vhdctl COMMAND --help' lists the options. Without COMMAND, vhdctl lists the\n"
 	       "devices. Exit codes: 0 ok, 1 usage or system error, 2 image corrupt, 3 only leaks,\n"
-	       "4 parent not found, 5 id mismatch, 6 busy, 7 unsupported, 8 no space.\n");
+	       "4 parent not found, 5 id mismatch, 6 busy, 7 unsupported, 8 no space,\n"
+	       "9 disks differ.\n");
 }
 
 static const struct command *find_command(const char *name)

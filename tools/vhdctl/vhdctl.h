@@ -20,6 +20,7 @@
  * @VHDCTL_BUSY:	somebody else uses a file or the device
  * @VHDCTL_UNSUPPORTED:	legal, but not supported
  * @VHDCTL_NO_SPACE:	no space left on the file system
+ * @VHDCTL_DIFFER:	diff found that the disks differ
  */
 enum vhdctl_exit {
 	VHDCTL_OK,
@@ -31,6 +32,7 @@ enum vhdctl_exit {
 	VHDCTL_BUSY,
 	VHDCTL_UNSUPPORTED,
 	VHDCTL_NO_SPACE,
+	VHDCTL_DIFFER,
 };
 
 /**
@@ -82,6 +84,7 @@ int attach_main(const struct options *o);
 int check_main(const struct options *o);
 int create_main(const struct options *o);
 int detach_main(const struct options *o);
+int diff_main(const struct options *o);
 int info_main(const struct options *o);
 int list_main(const struct options *o);
 int map_main(const struct options *o);
