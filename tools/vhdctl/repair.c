@@ -4,54 +4,9 @@
  * middle of a repair leaves an image that can be repaired again.
  */
 #include <errno.h>
-#include <unistd.h>
 
+#include "exec.h"
 #include "findings.h"
-
-static int run_step(const struct image *img, const struct vhd_step *step)
-{
-	static const u8 zeros[VHD_SECTOR_SIZE];
-	const struct vhd_footer *f = &img->footer;
-
-	switch (step->kind) {
-	case VHD_STEP_FOOTER:
-		return image_write(img, f, sizeof(*f), step->sect << VHD_SECTOR_SHIFT);
-	case VHD_STEP_FOOTER_COPY:
-		return image_write(img, f, sizeof(*f), 0);
-	case VHD_STEP_ZERO:
-		return image_write(img, zeros, sizeof(zeros), step->sect << VHD_SECTOR_SHIFT);
-	case VHD_STEP_BARRIER:
-		return fsync(img->fd) ? -errno : 0;
-	default:
-		return -EINVAL;
-	}
-}
-
-static int run_plan(const struct image *img, struct vhd_plan *plan)
-{
-	struct vhd_step step;
-	int ret = 0;
-
-	while (!ret && vhd_plan_next(plan, &step))
-		ret = run_step(img, &step);
-	if (!ret && fsync(img->fd))
-		ret = -errno;
-	return ret;
-}
-
-static u64 used_end(const struct image *img)
-{
-	u64 end = img->layout.meta_end, slot;
-	u32 block, entry;
-
-	slot = (u64)img->layout.bitmap_sects + img->layout.block_sects;
-	for (block = 0; block < img->layout.entries; block++) {
-		entry = image_bat_entry(img, block);
-		if (entry && entry != VHD_BAT_UNUSED)
-			end = max_t(u64, end, entry + slot);
-	}
-	return end;
-}
 
 /*
  * The last sector, if nothing lies there: most often it is the place of the
@@ -59,7 +14,7 @@ static u64 used_end(const struct image *img)
  */
 static u64 place_for_footer(const struct image *img)
 {
-	u64 used = used_end(img), sects = img->size >> VHD_SECTOR_SHIFT;
+	u64 used = image_used_end(img), sects = img->size >> VHD_SECTOR_SHIFT;
 	bool whole = !(img->size % VHD_SECTOR_SIZE);
 
 	if (img->choice.place == VHD_FOOTER_SHORT)
@@ -80,7 +35,7 @@ static int mend_footers(struct image *img)
 		return -ENOSPC;
 	vhd_plan_footers(&plan, sect, end, sparse && img->choice.differ &&
 			 img->choice.place != VHD_FOOTER_COPY);
-	return run_plan(img, &plan);
+	return exec_plan(img, &plan);
 }
 
 /*
@@ -94,8 +49,8 @@ static int move_footer(const struct image *img)
 	if (img->block_device)
 		return -ENOSPC;
 	vhd_plan_move_footer(&plan, img->size >> VHD_SECTOR_SHIFT,
-			     vhd_layout_end_aligned(used_end(img)));
-	return run_plan(img, &plan);
+			     vhd_layout_end_aligned(image_used_end(img)));
+	return exec_plan(img, &plan);
 }
 
 /**
