@@ -429,6 +429,8 @@ test_faults()
 }
 
 . "$root/tests/host/vhdctl_cut.sh"
+# shellcheck source-path=SCRIPTDIR
+. "$root/tests/host/vhdctl_set.sh"
 
 test_repair()
 {
@@ -575,6 +577,7 @@ test_locks
 test_faults
 test_repair
 test_azure
+test_set
 test_hostile_text
 test_qemu
 test_7zip

@@ -52,6 +52,10 @@ static const struct option_desc descs[OPT_NR] = {
 	[OPT_SIZE] = { 's', "disk-size", "SIZE", "virtual size; suffixes K, M, G, T" },
 	[OPT_BLOCK] = { 'b', "block-size", "SIZE", "2M (default), 512K or another power of two" },
 	[OPT_OVERWRITE] = { 0, "force", NULL, "replace an existing file" },
+	[OPT_UUID] = { 0, "uuid", "ID", "a unique id, or new for a random one" },
+	[OPT_HIDDEN] = { 0, "hidden", "yes|no", "the mark of XenServer for disks without a user" },
+	[OPT_NEW_RULE] = { 0, "size-rule", "RULE",
+		"make this size the one that all programs see: chs or current" },
 	[OPT_HELP] = { 'h', "help", NULL, "print this text" },
 };
 
@@ -236,6 +240,13 @@ static bool set_type(struct options *o, const char *value)
 	       bad_value(OPT_TYPE, value);
 }
 
+static bool set_word(const char **word, int id, const char *value, const char *a,
+		     const char *b)
+{
+	*word = value;
+	return !strcmp(value, a) || !strcmp(value, b) || bad_value(id, value);
+}
+
 static bool *flag_of(struct options *o, int id)
 {
 	switch (id) {
@@ -289,6 +300,13 @@ static bool set_value(struct options *o, int id, const char *value)
 		return set_disk_size(o, value);
 	case OPT_BLOCK:
 		return set_block_size(o, value);
+	case OPT_UUID:
+		o->uuid = value;
+		return true;
+	case OPT_HIDDEN:
+		return set_word(&o->hidden, id, value, "yes", "no");
+	case OPT_NEW_RULE:
+		return set_word(&o->new_rule, id, value, "chs", "current");
 	}
 	return false;
 }

@@ -75,6 +75,9 @@ struct options {
 	const char *type;
 	u64 size;
 	u32 block_size;
+	const char *uuid;
+	const char *hidden;
+	const char *new_rule;
 
 	char **args;
 	int nr_args;
@@ -90,6 +93,7 @@ int list_main(const struct options *o);
 int map_main(const struct options *o);
 int monitor_main(const struct options *o);
 int scan_main(const struct options *o);
+int set_main(const struct options *o);
 int snapshot_main(const struct options *o);
 int status_main(const struct options *o);
 
@@ -102,7 +106,8 @@ enum option_id {
 	OPT_SIZE_RULE, OPT_JSON, OPT_RAW, OPT_TREE, OPT_WATCH, OPT_COLUMNS,
 	OPT_READ_ONLY, OPT_CACHE, OPT_AUTOCLEAR, OPT_NO_PARTSCAN, OPT_SUBMIT,
 	OPT_LAZY, OPT_FORCE, OPT_ALL, OPT_CHAIN, OPT_REPAIR, OPT_AZURE, OPT_EXTENTS,
-	OPT_NAME, OPT_TYPE, OPT_SIZE, OPT_BLOCK, OPT_OVERWRITE, OPT_HELP,
+	OPT_NAME, OPT_TYPE, OPT_SIZE, OPT_BLOCK, OPT_OVERWRITE,
+	OPT_UUID, OPT_HIDDEN, OPT_NEW_RULE, OPT_HELP,
 	OPT_NR
 };
 
