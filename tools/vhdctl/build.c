@@ -199,29 +199,39 @@ static int write_sparse(struct builder *b)
 
 	ret = ftruncate(b->out.fd, b->layout.file_size) ? -errno : 0;
 	if (!ret)
-		ret = image_write(&b->out, &b->footer, sizeof(b->footer), 0);
-	if (!ret)
 		ret = image_write(&b->out, &b->header, sizeof(b->header), b->layout.header);
 	for (i = 0; !ret && i < NR_TEXTS; i++)
 		if (b->text[i].len)
 			ret = image_write(&b->out, b->text[i].data, b->text[i].len,
 					  b->layout.locator[i]);
-	if (!ret)
-		ret = write_bat(b);
+	return ret ? ret : write_bat(b);
+}
+
+/*
+ * A new fixed image promises its space; where the file system cannot, it is sparse,
+ * and so is one that is filled at once.
+ */
+static int reserve_fixed(struct builder *b)
+{
+	b->layout.footer = b->n->size;
+	b->layout.file_size = b->n->size + sizeof(b->footer);
+	if (!b->n->fill && !fallocate(b->out.fd, 0, 0, b->layout.file_size))
+		return 0;
+	if (!b->n->fill && errno != EOPNOTSUPP)
+		return -errno;
+	return ftruncate(b->out.fd, b->layout.file_size) ? -errno : 0;
+}
+
+/* Last of all: without them, what is not complete is no image. */
+static int write_footers(struct builder *b)
+{
+	int ret = ftruncate(b->out.fd, b->layout.file_size) ? -errno : 0;
+
+	if (!ret && b->n->type != VHD_TYPE_FIXED)
+		ret = image_write(&b->out, &b->footer, sizeof(b->footer), 0);
 	if (!ret)
 		ret = image_write(&b->out, &b->footer, sizeof(b->footer), b->layout.footer);
 	return ret;
-}
-
-/* A fixed image promises its space; where the file system cannot, it is sparse. */
-static int write_fixed(struct builder *b)
-{
-	u64 size = b->n->size;
-
-	if (fallocate(b->out.fd, 0, 0, size + sizeof(b->footer)) &&
-	    (errno != EOPNOTSUPP || ftruncate(b->out.fd, size + sizeof(b->footer))))
-		return -errno;
-	return image_write(&b->out, &b->footer, sizeof(b->footer), size);
 }
 
 static int write_all(struct builder *b)
@@ -234,7 +244,13 @@ static int write_all(struct builder *b)
 	if (ret)
 		return ret;
 	b->out.fd = b->file.fd;
-	ret = fixed ? write_fixed(b) : write_sparse(b);
+	ret = fixed ? reserve_fixed(b) : write_sparse(b);
+	if (ret)
+		return fail(b, ret);
+	ret = b->n->fill ? b->n->fill(b->n, b->file.fd, &b->layout) : VHDCTL_OK;
+	if (ret)
+		return ret;
+	ret = write_footers(b);
 	return ret ? fail(b, ret) : VHDCTL_OK;
 }
 

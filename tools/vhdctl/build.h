@@ -13,6 +13,9 @@
  * @block_size:	bytes; not of fixed images
  * @parent:	of differencing images, open and locked
  * @replace:	an existing regular file of that name may go
+ * @fill:	NULL, or writes the contents, and the BAT if that is not empty, before
+ *		there is any footer; says where the footer goes. Returns an exit code
+ * @ctx:	for @fill
  */
 struct new_image {
 	const char *path;
@@ -21,6 +24,8 @@ struct new_image {
 	u32 block_size;
 	const struct image *parent;
 	bool replace;
+	int (*fill)(const struct new_image *n, int fd, struct vhd_create_layout *layout);
+	void *ctx;
 };
 
 /* newfile.c: a file that appears under its name only when complete */
