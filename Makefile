@@ -51,8 +51,8 @@ module:
 	$(Q)$(MAKE) -C $(KERNELDIR) M=$(CURDIR) modules
 
 tools:
-	@pkg-config --exists libmnl smartcols uuid || { \
-		echo 'vhdctl is built with libmnl, libsmartcols and libuuid:'; \
+	@pkg-config --exists libmnl liburing smartcols uuid || { \
+		echo 'vhdctl is built with libmnl, liburing, libsmartcols and libuuid:'; \
 		echo 'on Debian, "tools/scripts/setup tools" installs them.'; exit 1; }
 	$(Q)$(MAKE) -C tools/vhdctl
 

@@ -56,6 +56,10 @@ static const struct option_desc descs[OPT_NR] = {
 	[OPT_HIDDEN] = { 0, "hidden", "yes|no", "the mark of XenServer for disks without a user" },
 	[OPT_NEW_RULE] = { 0, "size-rule", "RULE",
 		"make this size the one that all programs see: chs or current" },
+	[OPT_FROM] = { 'f', "from", "FORMAT", "what SRC is: raw or vhd" },
+	[OPT_TO] = { 't', "type", "TYPE", "what DST will be: raw, fixed or dynamic" },
+	[OPT_FOR_AZURE] = { 0, "azure", NULL, "make what Azure takes: fixed, whole MiB" },
+	[OPT_PROGRESS] = { 0, "progress", NULL, "say how far it is" },
 	[OPT_HELP] = { 'h', "help", NULL, "print this text" },
 };
 
@@ -247,6 +251,19 @@ static bool set_word(const char **word, int id, const char *value, const char *a
 	return !strcmp(value, a) || !strcmp(value, b) || bad_value(id, value);
 }
 
+static bool set_from(struct options *o, const char *value)
+{
+	o->from = value;
+	return !strcmp(value, "raw") || !strcmp(value, "vhd") || bad_value(OPT_FROM, value);
+}
+
+static bool set_to(struct options *o, const char *value)
+{
+	o->to = value;
+	return !strcmp(value, "raw") || !strcmp(value, "fixed") ||
+	       !strcmp(value, "dynamic") || bad_value(OPT_TO, value);
+}
+
 static bool *flag_of(struct options *o, int id)
 {
 	switch (id) {
@@ -265,7 +282,9 @@ static bool *flag_of(struct options *o, int id)
 	case OPT_ALL:		return &o->all;
 	case OPT_CHAIN:		return &o->chain;
 	case OPT_REPAIR:	return &o->repair;
-	case OPT_AZURE:		return &o->azure;
+	case OPT_AZURE:
+	case OPT_FOR_AZURE:	return &o->azure;
+	case OPT_PROGRESS:	return &o->progress;
 	case OPT_EXTENTS:	return &o->extents;
 	}
 	return NULL;
@@ -296,6 +315,10 @@ static bool set_value(struct options *o, int id, const char *value)
 		return strlen(value) < 64 || bad_value(id, value);
 	case OPT_TYPE:
 		return set_type(o, value);
+	case OPT_FROM:
+		return set_from(o, value);
+	case OPT_TO:
+		return set_to(o, value);
 	case OPT_SIZE:
 		return set_disk_size(o, value);
 	case OPT_BLOCK:

@@ -40,6 +40,9 @@ static const struct command commands[] = {
 	  OPTS_CHAIN | OPT_BIT(OPT_JSON) | OPT_BIT(OPT_EXTENTS), 1, 1 },
 	{ "diff", diff_main, "A B", "Show where two disks differ",
 	  OPTS_CHAIN | OPT_BIT(OPT_JSON), 2, 2 },
+	{ "convert", convert_main, "SRC DST", "Copy a disk, flattened, to another format",
+	  OPTS_CHAIN | OPT_BIT(OPT_FROM) | OPT_BIT(OPT_TO) | OPT_BIT(OPT_BLOCK) |
+	  OPT_BIT(OPT_FOR_AZURE) | OPT_BIT(OPT_OVERWRITE) | OPT_BIT(OPT_PROGRESS), 2, 2 },
 	{ "monitor", monitor_main, "", "Print events as they happen",
 	  OPT_BIT(OPT_JSON), 0, 0 },
 };

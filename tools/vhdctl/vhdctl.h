@@ -73,6 +73,9 @@ struct options {
 	bool extents;
 	const char *name;
 	const char *type;
+	const char *from;
+	const char *to;
+	bool progress;
 	u64 size;
 	u32 block_size;
 	const char *uuid;
@@ -85,6 +88,7 @@ struct options {
 
 int attach_main(const struct options *o);
 int check_main(const struct options *o);
+int convert_main(const struct options *o);
 int create_main(const struct options *o);
 int detach_main(const struct options *o);
 int diff_main(const struct options *o);
@@ -107,7 +111,8 @@ enum option_id {
 	OPT_READ_ONLY, OPT_CACHE, OPT_AUTOCLEAR, OPT_NO_PARTSCAN, OPT_SUBMIT,
 	OPT_LAZY, OPT_FORCE, OPT_ALL, OPT_CHAIN, OPT_REPAIR, OPT_AZURE, OPT_EXTENTS,
 	OPT_NAME, OPT_TYPE, OPT_SIZE, OPT_BLOCK, OPT_OVERWRITE,
-	OPT_UUID, OPT_HIDDEN, OPT_NEW_RULE, OPT_HELP,
+	OPT_UUID, OPT_HIDDEN, OPT_NEW_RULE,
+	OPT_FROM, OPT_TO, OPT_FOR_AZURE, OPT_PROGRESS, OPT_HELP,
 	OPT_NR
 };
 
