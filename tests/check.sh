@@ -15,7 +15,7 @@ mkdir -p "$log"
 # Minutes that each group may take on a machine of two cores, where two virtual
 # machines run at a time. A group is stopped and fails at CHECK_SLACK times its share.
 declare -A share=(
-	[setup]=20 [style]=2 [host]=4 [fuzz]=2 [oldstable]=43 [kill]=14 [cuts]=8
+	[setup]=20 [style]=2 [host]=6 [fuzz]=2 [oldstable]=43 [kill]=14 [cuts]=8
 	[debug]=28 [memory]=4 [bench]=4 [backports]=12 [latest]=12
 	[soak]=240 [soak-debug]=60 [soak-fuzz]=140 [soak-kcsan]=60
 )
