@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "chain.h"
 #include "findings.h"
@@ -159,18 +158,6 @@ static void verify_parent(struct checker *k)
 		chain_warn_times(&k->c);
 }
 
-static int refresh_size(struct image *img)
-{
-	struct stat st;
-
-	if (img->block_device)
-		return 0;
-	if (fstat(img->fd, &st))
-		return -errno;
-	img->size = st.st_size;
-	return 0;
-}
-
 /* Two rounds: a missing footer first, then one that lies on a block. */
 static int repair(struct checker *k, struct image *img)
 {
@@ -179,7 +166,7 @@ static int repair(struct checker *k, struct image *img)
 	for (round = 0; !ret && round < 2 && repair_wanted(k->f, img); round++) {
 		ret = repair_footers(img, k->f);
 		if (!ret)
-			ret = refresh_size(img);
+			ret = image_refresh_size(img);
 		if (!ret)
 			ret = findings_collect(k->f, img, k->o->size_rule);
 		k->repaired = !ret;

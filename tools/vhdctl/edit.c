@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What set and resize share: an image without faults, and new footers. Every state
+ * What changing an image in place takes: one without faults, and new footers. Every state
  * in between is a valid image that says the old or the new.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "edit.h"
 #include "exec.h"
@@ -22,18 +21,6 @@ static int refuse(const struct image *img)
 	return VHDCTL_CORRUPT;
 }
 
-static int refresh_size(struct image *img)
-{
-	struct stat st;
-
-	if (img->block_device)
-		return 0;
-	if (fstat(img->fd, &st))
-		return -errno;
-	img->size = st.st_size;
-	return 0;
-}
-
 /* A missing footer first, then one that lies on a block. */
 static int mend(struct image *img, struct findings *f, enum vhd_size_rule rule)
 {
@@ -42,7 +29,7 @@ static int mend(struct image *img, struct findings *f, enum vhd_size_rule rule)
 	for (round = 0; !ret && round < 2 && repair_wanted(f, img); round++) {
 		ret = repair_footers(img, f);
 		if (!ret)
-			ret = refresh_size(img);
+			ret = image_refresh_size(img);
 		if (!ret)
 			ret = findings_collect(f, img, rule);
 	}
@@ -105,7 +92,7 @@ static int run(struct image *img, struct vhd_plan *plan)
 {
 	int ret = exec_plan(img, plan);
 
-	return ret ? ret : refresh_size(img);
+	return ret ? ret : image_refresh_size(img);
 }
 
 static int put_footers(struct image *img, const struct vhd_footer *f)

@@ -130,6 +130,24 @@ int image_open(struct image *img, const char *path, const struct image_how *how)
 }
 
 /**
+ * image_refresh_size() - see how long a file has become
+ * @img:	an open image; nothing changes for a block device
+ *
+ * Return: 0 or a negative errno.
+ */
+int image_refresh_size(struct image *img)
+{
+	struct stat st;
+
+	if (img->block_device)
+		return 0;
+	if (fstat(img->fd, &st))
+		return -errno;
+	img->size = st.st_size;
+	return 0;
+}
+
+/**
  * image_lock() - take the lock that the driver and all commands respect
  * @img:	an open image
  * @write:	exclusive instead of shared

@@ -76,6 +76,7 @@ typedef void (*bat_fault_fn)(void *ctx, enum vhd_fault fault, u32 block);
 int image_open(struct image *img, const char *path, const struct image_how *how);
 int image_open_found(struct image *img, const char *path, int path_fd,
 		     const struct image_how *how);
+int image_refresh_size(struct image *img);
 int image_lock(struct image *img, bool write);
 int image_load(struct image *img, enum vhd_size_rule rule);
 void image_set_raw(struct image *img);
