@@ -190,6 +190,8 @@ static int begin_step(struct vhd_exec *x, struct vhd_plan *plan, const struct vh
 		return vhd_io_truncate(f, pos);
 	case VHD_STEP_BARRIER:
 		return run_barrier(x);
+	case VHD_STEP_COPY:
+		break;
 	}
 	return -EINVAL;
 }

@@ -92,4 +92,8 @@ VHD_EXPORT(vhd_plan_footers);
 VHD_EXPORT(vhd_plan_move_footer);
 VHD_EXPORT(vhd_plan_next);
 
+/* shift.c */
+VHD_EXPORT(vhd_shift_init);
+VHD_EXPORT(vhd_shift_next);
+
 #endif /* CONFIG_KUNIT */

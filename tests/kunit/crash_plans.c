@@ -106,6 +106,7 @@ static void run_step(struct cm *m, enum cm_thread thread, const struct vhd_step 
 		}
 		break;
 	case VHD_STEP_RESERVE:
+	case VHD_STEP_COPY:
 		break;
 	}
 }

@@ -472,6 +472,7 @@ enum vhd_step_kind {
 	VHD_STEP_RESERVE,	/* ask for @nr sectors of space at @sect; EOF stays */
 	VHD_STEP_TRUNCATE,	/* make EOF @sect sectors */
 	VHD_STEP_BARRIER,	/* everything before is durable before anything behind */
+	VHD_STEP_COPY,		/* of vhd_shift_next() alone: copy @nr sectors to @sect */
 };
 
 struct vhd_step {
@@ -528,5 +529,32 @@ void vhd_plan_trim(struct vhd_plan *p, u64 old_end_sect, u64 new_end_sect);
 void vhd_plan_footers(struct vhd_plan *p, u64 end_sect, bool end, bool copy);
 void vhd_plan_move_footer(struct vhd_plan *p, u64 old_end_sect, u64 new_end_sect);
 bool vhd_plan_next(struct vhd_plan *p, struct vhd_step *step);
+
+/* shift.c */
+
+/**
+ * struct vhd_move - what happens to one block
+ * @block:	its number
+ * @from:	its BAT entry
+ * @to:		its entry afterwards, VHD_BAT_UNUSED if it is dropped
+ */
+struct vhd_move {
+	u32 block;
+	u32 from;
+	u32 to;
+};
+
+/* A plan like &struct vhd_plan, for the offline commands. */
+struct vhd_shift {
+	const struct vhd_layout *layout;
+	const struct vhd_move *move;
+	u32 nr;
+	u32 phase;
+	u32 pos;
+};
+
+void vhd_shift_init(struct vhd_shift *p, const struct vhd_layout *l,
+		    const struct vhd_move *move, u32 nr);
+bool vhd_shift_next(struct vhd_shift *p, struct vhd_step *step);
 
 #endif /* _VHD_FORMAT_H */
