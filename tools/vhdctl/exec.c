@@ -5,19 +5,52 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "exec.h"
+#include "sparse.h"
 
-static int write_zeros(const struct image *img, const struct vhd_step *step)
+struct exec {
+	struct image *img;
+	const struct vhd_move *move;
+};
+
+static int copy_sectors(const struct image *img, u64 from, u64 to, u64 sects)
 {
-	static const u8 zeros[VHD_SECTOR_SIZE];
-	int ret = 0;
-	u32 i;
+	u64 left = sects << VHD_SECTOR_SHIFT, pos = from << VHD_SECTOR_SHIFT;
+	u64 target = to << VHD_SECTOR_SHIFT, len;
+	u8 *buf = malloc(PIECE_BYTES);
+	int ret = buf ? 0 : -ENOMEM;
 
-	for (i = 0; !ret && i < step->nr; i++)
-		ret = image_write(img, zeros, sizeof(zeros), (step->sect + i) << VHD_SECTOR_SHIFT);
+	while (!ret && left) {
+		len = min_t(u64, left, PIECE_BYTES);
+		ret = image_read(img, buf, len, pos);
+		if (!ret)
+			ret = write_sparse(img, buf, len, target);
+		pos += len;
+		target += len;
+		left -= len;
+	}
+	free(buf);
 	return ret;
+}
+
+static int write_entries(const struct exec *x, const struct vhd_step *step)
+{
+	u64 pos = step->sect << VHD_SECTOR_SHIFT;
+	__be32 sector[VHD_SECTOR_SIZE / sizeof(__be32)];
+	const struct vhd_move *m;
+	u32 i;
+	int ret = image_read(x->img, sector, sizeof(sector), pos);
+
+	for (i = step->first; i < step->first + step->nr; i++) {
+		m = &x->move[i];
+		sector[m->block % ARRAY_SIZE(sector)] = cpu_to_be32(m->to);
+		x->img->bat[m->block] = ~m->to;
+		x->img->allocated -= m->to == VHD_BAT_UNUSED;
+	}
+	return ret ? ret : image_write(x->img, sector, sizeof(sector), pos);
 }
 
 /* Where the file system cannot promise space, a write finds out later. */
@@ -29,23 +62,29 @@ static int reserve(const struct image *img, const struct vhd_step *step)
 	return errno == EOPNOTSUPP ? 0 : -errno;
 }
 
-static int exec_step(const struct image *img, const struct vhd_step *step)
+static int exec_step(const struct exec *x, const struct vhd_step *step)
 {
+	u64 pos = step->sect << VHD_SECTOR_SHIFT;
+	const struct image *img = x->img;
 	const struct vhd_footer *f = &img->footer;
 
 	switch (step->kind) {
 	case VHD_STEP_FOOTER:
-		return image_write(img, f, sizeof(*f), step->sect << VHD_SECTOR_SHIFT);
+		return image_write(img, f, sizeof(*f), pos);
 	case VHD_STEP_FOOTER_COPY:
 		return image_write(img, f, sizeof(*f), 0);
 	case VHD_STEP_ZERO:
-		return write_zeros(img, step);
+		return punch(img, pos, (u64)step->nr << VHD_SECTOR_SHIFT);
 	case VHD_STEP_RESERVE:
 		return reserve(img, step);
 	case VHD_STEP_TRUNCATE:
-		return ftruncate(img->fd, step->sect << VHD_SECTOR_SHIFT) ? -errno : 0;
+		return ftruncate(img->fd, pos) ? -errno : 0;
 	case VHD_STEP_BARRIER:
 		return fsync(img->fd) ? -errno : 0;
+	case VHD_STEP_BAT:
+		return write_entries(x, step);
+	case VHD_STEP_COPY:
+		return copy_sectors(img, x->move[step->first].from, step->sect, step->nr);
 	default:
 		return -EINVAL;
 	}
@@ -59,15 +98,52 @@ static int exec_step(const struct image *img, const struct vhd_step *step)
  *
  * Return: 0 when all is durable, or a negative errno.
  */
-int exec_plan(const struct image *img, struct vhd_plan *plan)
+int exec_plan(struct image *img, struct vhd_plan *plan)
 {
+	struct exec x = { .img = img };
 	struct vhd_step step;
 	int ret = 0;
 
 	while (!ret && vhd_plan_next(plan, &step))
-		ret = exec_step(img, &step);
+		ret = exec_step(&x, &step);
 	if (!ret && fsync(img->fd))
 		ret = -errno;
+	return ret;
+}
+
+static int compare_moves(const void *a, const void *b)
+{
+	const struct vhd_move *x = a, *y = b;
+
+	return x->block < y->block ? -1 : x->block > y->block;
+}
+
+/**
+ * exec_moves() - drop and move blocks
+ * @img:	an image open for writing and exclusively locked, with its BAT loaded,
+ *		which follows
+ * @move:	see vhd_shift_init(), in any order
+ * @nr:		number of moves; 0 is fine
+ *
+ * Return: 0 when all is durable, or a negative errno.
+ */
+int exec_moves(struct image *img, const struct vhd_move *move, u32 nr)
+{
+	struct vhd_move *sorted = malloc((nr + 1ULL) * sizeof(*sorted));
+	struct exec x = { .img = img, .move = sorted };
+	struct vhd_shift shift;
+	struct vhd_step step;
+	int ret = 0;
+
+	if (!sorted)
+		return -ENOMEM;
+	memcpy(sorted, move, nr * sizeof(*sorted));
+	qsort(sorted, nr, sizeof(*sorted), compare_moves);
+	vhd_shift_init(&shift, &img->layout, sorted, nr);
+	while (nr && !ret && vhd_shift_next(&shift, &step))
+		ret = exec_step(&x, &step);
+	img->bitmap_block = ~0u;
+	free(sorted);
 	return ret;
 }
 

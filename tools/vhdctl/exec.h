@@ -5,7 +5,8 @@
 
 #include "file.h"
 
-int exec_plan(const struct image *img, struct vhd_plan *plan);
+int exec_plan(struct image *img, struct vhd_plan *plan);
+int exec_moves(struct image *img, const struct vhd_move *move, u32 nr);
 u64 image_used_end(const struct image *img);
 
 #endif /* VHDCTL_EXEC_H */

@@ -80,14 +80,6 @@ static void note_bat_fault(void *ctx, enum vhd_fault fault, u32 block)
 	findings_add(ctx, fault, block);
 }
 
-struct extents {
-	struct extent {
-		u64 sect;
-		u64 nr;
-	} *v;
-	size_t nr;
-};
-
 /* What a freed block may keep: a page of a file system, in bytes. */
 #define LEFT_BY_DISCARD	4096u
 
@@ -179,21 +171,39 @@ static u64 sum_gaps(const struct extents *e, const struct image *img, u64 end)
 	return sum + leaked_bytes(img, pos, end);
 }
 
+/**
+ * extents_collect() - every known structure of an image, in the order of the file
+ * @e:		result; free @e->v
+ * @img:	an image after image_load_bat(), without overlapping blocks
+ *
+ * The footer at the end is none of them.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int extents_collect(struct extents *e, const struct image *img)
+{
+	e->nr = 0;
+	e->v = malloc((img->allocated + VHD_LOCATORS + 4ULL) * sizeof(*e->v));
+	if (!e->v)
+		return -ENOMEM;
+	add_metadata(e, img);
+	add_blocks(e, img);
+	qsort(e->v, e->nr, sizeof(*e->v), compare_extents);
+	return 0;
+}
+
 /*
  * Smaller gaps are no leaks: they come from alignment, and no block fits into
  * them. On a block device the space before the footer is the reserve.
  */
 static int count_leaks(struct findings *f, const struct image *img)
 {
-	struct extents e = { .nr = 0 };
 	u64 end = img->block_device ? 0 : img->layout.end;
+	struct extents e;
+	int ret = extents_collect(&e, img);
 
-	e.v = malloc((img->allocated + VHD_LOCATORS + 4ULL) * sizeof(*e.v));
-	if (!e.v)
-		return -ENOMEM;
-	add_metadata(&e, img);
-	add_blocks(&e, img);
-	qsort(e.v, e.nr, sizeof(*e.v), compare_extents);
+	if (ret)
+		return ret;
 	f->leaked = sum_gaps(&e, img, end);
 	free(e.v);
 	return 0;

@@ -35,6 +35,21 @@ struct findings {
 void findings_add(struct findings *f, enum vhd_fault fault, u32 block);
 int findings_collect(struct findings *f, struct image *img, enum vhd_size_rule rule);
 
+/**
+ * struct extents - sectors that known structures take
+ * @v:	they
+ * @nr:	how many
+ */
+struct extents {
+	struct extent {
+		u64 sect;
+		u64 nr;
+	} *v;
+	size_t nr;
+};
+
+int extents_collect(struct extents *e, const struct image *img);
+
 /* repair.c */
 bool repair_wanted(const struct findings *f, const struct image *img);
 int repair_footers(struct image *img, const struct findings *f);

@@ -47,6 +47,8 @@ static const struct option_desc descs[OPT_NR] = {
 	[OPT_AZURE] = { 0, "azure", NULL, "check also what Azure demands" },
 	[OPT_EXTENTS] = { 0, "extents", NULL,
 		"split runs where they are not contiguous in the file" },
+	[OPT_PUNCH] = { 0, "punch", NULL,
+		"only give back the storage of zeros; move nothing" },
 	[OPT_NAME] = { 0, "name", "NAME", "a name for the device" },
 	[OPT_TYPE] = { 't', "type", "TYPE", "fixed or dynamic (default)" },
 	[OPT_SIZE] = { 's', "disk-size", "SIZE", "virtual size; suffixes K, M, G, T" },
@@ -286,6 +288,7 @@ static bool *flag_of(struct options *o, int id)
 	case OPT_FOR_AZURE:	return &o->azure;
 	case OPT_PROGRESS:	return &o->progress;
 	case OPT_EXTENTS:	return &o->extents;
+	case OPT_PUNCH:		return &o->punch;
 	}
 	return NULL;
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "convert.h"
+#include "sparse.h"
 
 #define NR_SLOTS	16u
 #define RING_ENTRIES	256u
@@ -336,11 +337,6 @@ static void begin_chunks(struct pumper *p)
 	}
 }
 
-static bool is_zero(const u8 *buf, size_t len)
-{
-	return !*buf && !memcmp(buf, buf + 1, len - 1);
-}
-
 /* Where a run of pages that are zeros, or that are not, ends. */
 static u64 page_run(const struct slot *s, u64 at, bool *zero)
 {
@@ -370,7 +366,7 @@ static int write_data(struct pumper *p, struct slot *s, u64 from, u64 to)
 }
 
 /* Each stretch between holes that are worth it. */
-static int write_sparse(struct pumper *p, struct slot *s)
+static int write_pieces(struct pumper *p, struct slot *s)
 {
 	u64 at, end, from = 0, to = 0;
 	int ret = VHDCTL_OK;
@@ -411,7 +407,7 @@ static int place(struct pumper *p, struct slot *s)
 	case TARGET_DEVICE:
 		return write_device(p, s);
 	default:
-		return write_sparse(p, s);
+		return write_pieces(p, s);
 	}
 }
 

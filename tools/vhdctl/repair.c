@@ -42,7 +42,7 @@ static int mend_footers(struct image *img)
  * The footer lies on the data of the last block, which read as zeros there: and so
  * they do when it has gone behind them, and at every moment until then.
  */
-static int move_footer(const struct image *img)
+static int move_footer(struct image *img)
 {
 	struct vhd_plan plan;
 

@@ -36,6 +36,8 @@ static const struct command commands[] = {
 	  OPTS_CHAIN | OPT_BIT(OPT_REPAIR) | OPT_BIT(OPT_JSON) | OPT_BIT(OPT_AZURE), 1, 1 },
 	{ "set", set_main, "FILE", "Change the unique id and other fields of a VHD file",
 	  OPT_BIT(OPT_UUID) | OPT_BIT(OPT_HIDDEN) | OPT_BIT(OPT_NEW_RULE), 1, 1 },
+	{ "compact", compact_main, "FILE", "Drop blocks that are not needed, and the space of gaps",
+	  OPTS_CHAIN | OPT_BIT(OPT_PUNCH) | OPT_BIT(OPT_JSON), 1, 1 },
 	{ "map", map_main, "FILE|DEV", "Show which file of the chain holds what",
 	  OPTS_CHAIN | OPT_BIT(OPT_JSON) | OPT_BIT(OPT_EXTENTS), 1, 1 },
 	{ "diff", diff_main, "A B", "Show where two disks differ",

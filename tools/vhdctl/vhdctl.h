@@ -71,6 +71,7 @@ struct options {
 	bool repair;
 	bool azure;
 	bool extents;
+	bool punch;
 	const char *name;
 	const char *type;
 	const char *from;
@@ -89,6 +90,7 @@ struct options {
 int attach_main(const struct options *o);
 int check_main(const struct options *o);
 int convert_main(const struct options *o);
+int compact_main(const struct options *o);
 int create_main(const struct options *o);
 int detach_main(const struct options *o);
 int diff_main(const struct options *o);
@@ -111,7 +113,7 @@ enum option_id {
 	OPT_READ_ONLY, OPT_CACHE, OPT_AUTOCLEAR, OPT_NO_PARTSCAN, OPT_SUBMIT,
 	OPT_LAZY, OPT_FORCE, OPT_ALL, OPT_CHAIN, OPT_REPAIR, OPT_AZURE, OPT_EXTENTS,
 	OPT_NAME, OPT_TYPE, OPT_SIZE, OPT_BLOCK, OPT_OVERWRITE,
-	OPT_UUID, OPT_HIDDEN, OPT_NEW_RULE,
+	OPT_UUID, OPT_HIDDEN, OPT_NEW_RULE, OPT_PUNCH,
 	OPT_FROM, OPT_TO, OPT_FOR_AZURE, OPT_PROGRESS, OPT_HELP,
 	OPT_NR
 };
