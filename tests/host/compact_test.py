@@ -9,11 +9,13 @@ and is no known structure stays, byte for byte.
 usage: compact_test.py [KILLS [SEED]]
 """
 
+import fcntl
 import json
 import os
 import random
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -33,6 +35,7 @@ from vhdvalidate import validate  # noqa: E402
 VHDCTL = os.environ.get("VHDCTL", os.path.join(TOP, "build", "vhdctl"))
 SECONDS = 300
 SECTOR = 512
+F_OFD_SETLK = 37               # Python 3.11 has no name for it
 MIB = 1 << 20
 FOREIGN = b"nobody knows what this is, so it must stay"
 
@@ -242,6 +245,17 @@ def refusals(test):
     test.run("no parent", 4, "compact", leaf)
 
 
+def locks(test):
+    """Files that somebody uses."""
+    leaf = test.chain([plain(), {"runs": [[0, 9, "name"]]}])
+    base = os.path.join(os.path.dirname(leaf), "layer0.vhd")
+    for path, kind, code in ((leaf, fcntl.F_RDLCK, 6), (base, fcntl.F_WRLCK, 6),
+                             (base, fcntl.F_RDLCK, 0)):
+        with open(path, "r+b") as file:
+            fcntl.fcntl(file, F_OFD_SETLK, struct.pack("hhqqi4x", kind, os.SEEK_SET, 0, 0, 0))
+            test.run(f"locked, {code}", code, "compact", leaf)
+
+
 def punch(test):
     """Holes and nothing else."""
     for name, layer in (("dynamic", plain()), ("fixed", {"type": "fixed", "size": MIB, "runs": []})):
@@ -304,7 +318,7 @@ def main():
     work = tempfile.mkdtemp()
     test = Test(work, random.Random(seed))
     try:
-        for part in (layouts, aligned, children, batmap, foreign, refusals, punch):
+        for part in (layouts, aligned, children, batmap, foreign, refusals, locks, punch):
             part(test)
         kills(test, wanted)
     finally:
