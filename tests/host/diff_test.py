@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""vhdctl diff: pairs of disks made and read by the oracle of tests/images, to the sector."""
+"""vhdctl diff and export: pairs of disks made and read by the oracle of tests/images, to the
+sector.
+"""
 
 import json
 import os
@@ -9,16 +11,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.dont_write_bytecode = True
 
 # The kit sets the path of the others.
-from scan_test import CORRUPT, ERROR, MISSING, OK, SECONDS, VHDCTL, Test
+from scan_test import CORRUPT, ERROR, MISSING, OK, SECONDS, UNSUPPORTED, VHDCTL, Test
 from vhdchain import Builder, mixed_spec
 from vhdread import Image, open_chain
+from vhdvalidate import validate
 from vhdwrite import Writer
 
-DIFFER = 9
+BUSY, DIFFER = 6, 9
 SECTOR = 512
 
 
@@ -82,6 +86,32 @@ def compare(test, name, one, two, raw=None):
     return disks
 
 
+def export(test, name, since, now, disks, raw=None, block=None):
+    """The child is sound, reads as the newer disk does, and holds what differs and no more."""
+    out = os.path.join(test.folder(), "ö", "out.vhd")
+    os.mkdir(os.path.dirname(out))
+    options = ["--parent", raw] if raw else []
+    options += ["-b", str(block)] if block else []
+    test.ask(f"{name}: export", OK, "export", *options, "--since", since, now, out)
+    test.same(f"{name}: sound", "clean", validate(out, strict=True)["result"])
+    beside = [os.path.join(os.path.dirname(since), file)
+              for file in os.listdir(os.path.dirname(since))]
+    chain = open_chain(out, [raw] + beside if raw else beside)
+    test.same(f"{name}: of the right parent", os.path.basename(since), chain.layers[1].name())
+    test.same(f"{name}: reads as the newer disk", True, chain.read(0, chain.size) == disks[1])
+    mine = [[first, end - first] for first, end, offset in chain.layers[0].runs(0, chain.size)
+            if offset is not None]
+    wanted = differing(disks[0][:len(disks[1])], disks[1])
+    test.same(f"{name}: holds what differs", wanted, merged(
+        [{"start": start, "length": length} for start, length in mine]))
+    test.same(f"{name}: block size", block or chain.layers[1].block_size or 2 << 20,
+              chain.layers[0].block_size)
+    chain.close()
+    said, _ = test.ask(f"{name}: its own parent", OK, "diff", "--json", *options[:2 * bool(raw)],
+                       now, out)
+    test.same(f"{name}: no difference left", True, json.loads(said)["same"])
+
+
 def chains(test, seed):
     """Layers of one chain, which share what is below; and of two chains, which do not."""
     rng = random.Random(f"diff {seed}")
@@ -99,8 +129,11 @@ def chains(test, seed):
             raw = layers.pop(0)
         leaves.append(layers)
     name = f"chain {seed}"
-    compare(test, name, rng.choice(leaves[0]), leaves[0][-1], raw)
-    compare(test, f"{name} and another", leaves[0][-1], leaves[1][-1], raw)
+    since, now, other = rng.choice(leaves[0]), leaves[0][-1], leaves[1][-1]
+    disks = compare(test, name, since, now, raw)
+    export(test, name, since, now, disks, raw, rng.choice((None, 4 << 10, 2 << 20)))
+    disks = compare(test, f"{name} and another", now, other, raw)
+    export(test, f"{name} and another", now, other, disks, raw)
 
 
 def image(path, runs, **more):
@@ -167,13 +200,71 @@ def faults(test):
     test.ask("no VHD", CORRUPT, "diff", one, file.name)
 
 
+def refused(test):
+    """What export does not do."""
+    top = test.folder()
+    since = image(os.path.join(top, "since.vhd"), [])
+    now = image(os.path.join(top, "now.vhd"), [[5, 20, "name"]], uuid="02" * 16)
+    out = os.path.join(top, "out.vhd")
+    _, errors = test.ask("since nothing", ERROR, "export", now, out)
+    test.same("since nothing", True, "since what?" in errors)
+    for name, target in (("into itself", now), ("into the parent", since)):
+        before = open_bytes(target)
+        test.ask(name, BUSY, "export", "--force", "--since", since, now, target)
+        test.same(f"{name}: untouched", True, open_bytes(target) == before)
+    image(out, [])
+    test.ask("there already", ERROR, "export", "--since", since, now, out)
+    test.ask("there already, by force", OK, "export", "--force", "--since", since, now, out)
+    test.same("replaced", "differencing", Image(out).kind)
+    noid = image(os.path.join(top, "noid.vhd"), [], uuid=None)
+    test.ask("of no id", UNSUPPORTED, "export", "--since", noid, now, out + "2")
+    test.same("nothing is left", ["noid.vhd", "now.vhd", "out.vhd", "since.vhd"],
+              sorted(os.listdir(top)))
+
+
+def open_bytes(path):
+    """All of a file."""
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def killed(test):
+    """However early it is killed, there is a whole image or none; the next one makes it."""
+    rng = random.Random(4)
+    top = test.folder()
+    size = 48 << 20
+    since = image(os.path.join(top, "since.vhd"), [], size=size)
+    now = image(os.path.join(top, "now.vhd"), [[0, size // SECTOR, "name"]], size=size,
+                uuid="02" * 16)
+    out = os.path.join(top, "out.vhd")
+    command = [VHDCTL, "export", "--since", since, now, out]
+    begin = time.monotonic()
+    subprocess.run(command, check=True, timeout=SECONDS)
+    seconds = time.monotonic() - begin
+    whole = open_chain(out).sha256()
+    os.unlink(out)
+    cut = 0
+    for _ in range(40):
+        with subprocess.Popen(command) as process:
+            time.sleep(rng.uniform(0, seconds * 0.8))
+            process.kill()
+        cut += not os.path.exists(out)
+        if os.path.exists(out):
+            test.same("killed too late", whole, open_chain(out).sha256())
+            os.unlink(out)
+        test.same("killed: nothing is left", ["now.vhd", "since.vhd"], sorted(os.listdir(top)))
+    test.same("many were killed in time", True, cut >= 10)
+    test.ask("after kills", OK, *command[1:])
+    test.same("after kills", whole, open_chain(out).sha256())
+
+
 def main():
     """All of them."""
     with tempfile.TemporaryDirectory() as work:
         test = Test(work)
         for seed in range(12):
             chains(test, seed)
-        for part in (equal_but_stored_otherwise, shared, faults):
+        for part in (equal_but_stored_otherwise, shared, faults, refused, killed):
             part(test)
     print(f"{test.passed} passed, {test.failed} failed")
     return 1 if test.failed else 0

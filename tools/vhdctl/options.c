@@ -62,6 +62,7 @@ static const struct option_desc descs[OPT_NR] = {
 	[OPT_TO] = { 't', "type", "TYPE", "what DST will be: raw, fixed or dynamic" },
 	[OPT_FOR_AZURE] = { 0, "azure", NULL, "make what Azure takes: fixed, whole MiB" },
 	[OPT_PROGRESS] = { 0, "progress", NULL, "say how far it is" },
+	[OPT_SINCE] = { 0, "since", "PARENT", "the older disk, whose child DST will be" },
 	[OPT_HELP] = { 'h', "help", NULL, "print this text" },
 };
 
@@ -322,6 +323,9 @@ static bool set_value(struct options *o, int id, const char *value)
 		return set_from(o, value);
 	case OPT_TO:
 		return set_to(o, value);
+	case OPT_SINCE:
+		o->since = value;
+		return true;
 	case OPT_SIZE:
 		return set_disk_size(o, value);
 	case OPT_BLOCK:

@@ -45,6 +45,9 @@ static const struct command commands[] = {
 	{ "convert", convert_main, "SRC DST", "Copy a disk, flattened, to another format",
 	  OPTS_CHAIN | OPT_BIT(OPT_FROM) | OPT_BIT(OPT_TO) | OPT_BIT(OPT_BLOCK) |
 	  OPT_BIT(OPT_FOR_AZURE) | OPT_BIT(OPT_OVERWRITE) | OPT_BIT(OPT_PROGRESS), 2, 2 },
+	{ "export", export_main, "--since PARENT SRC DST",
+	  "Write what differs from PARENT as a child of it",
+	  OPTS_CHAIN | OPT_BIT(OPT_SINCE) | OPT_BIT(OPT_BLOCK) | OPT_BIT(OPT_OVERWRITE), 2, 2 },
 	{ "monitor", monitor_main, "", "Print events as they happen",
 	  OPT_BIT(OPT_JSON), 0, 0 },
 };

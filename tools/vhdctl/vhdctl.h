@@ -77,6 +77,7 @@ struct options {
 	const char *from;
 	const char *to;
 	bool progress;
+	const char *since;
 	u64 size;
 	u32 block_size;
 	const char *uuid;
@@ -94,6 +95,7 @@ int compact_main(const struct options *o);
 int create_main(const struct options *o);
 int detach_main(const struct options *o);
 int diff_main(const struct options *o);
+int export_main(const struct options *o);
 int info_main(const struct options *o);
 int list_main(const struct options *o);
 int map_main(const struct options *o);
@@ -114,7 +116,7 @@ enum option_id {
 	OPT_LAZY, OPT_FORCE, OPT_ALL, OPT_CHAIN, OPT_REPAIR, OPT_AZURE, OPT_EXTENTS,
 	OPT_NAME, OPT_TYPE, OPT_SIZE, OPT_BLOCK, OPT_OVERWRITE,
 	OPT_UUID, OPT_HIDDEN, OPT_NEW_RULE, OPT_PUNCH,
-	OPT_FROM, OPT_TO, OPT_FOR_AZURE, OPT_PROGRESS, OPT_HELP,
+	OPT_FROM, OPT_TO, OPT_FOR_AZURE, OPT_PROGRESS, OPT_SINCE, OPT_HELP,
 	OPT_NR
 };
 
