@@ -13,32 +13,35 @@ struct option_desc {
 	const char *name;
 	const char *arg;	/* in brackets if it may be left out */
 	const char *help;
+	const char *choices;	/* the values that there are, if these are few */
 };
 
 static const struct option_desc descs[OPT_NR] = {
 	[OPT_PARENT] = { 0, "parent", "FILE",
-		"take FILE as a parent: matched by unique id, or raw (repeatable)" },
+		"FILE is a parent: by its id, or raw (repeatable)" },
 	[OPT_PARENTS_IN] = { 0, "parents-in", "DIR",
-		"open parents named by images only below DIR (repeatable)" },
+		"look for parents only below DIR (repeatable)" },
 	[OPT_NO_LOCATORS] = { 0, "no-locators", NULL,
-		"ignore the paths in the images; use --parent only" },
+		"ignore paths in images; use --parent only" },
 	[OPT_IGNORE_ID] = { 0, "ignore-id-mismatch", NULL,
-		"accept a parent whose unique id is not the expected one" },
+		"accept a parent with another unique id" },
 	[OPT_MAX_DEPTH] = { 0, "max-depth", "N", "refuse chains of more than N files (255)" },
 	[OPT_SIZE_RULE] = { 0, "size", "RULE",
-		"size of the disk: auto, chs or current" },
+		"size of the disk: auto, chs or current", "auto chs current" },
 	[OPT_JSON] = { 'J', "json", NULL, "print JSON" },
 	[OPT_RAW] = { 0, "raw", NULL, "print without alignment" },
 	[OPT_TREE] = { 0, "tree", NULL, "show parents and children as a tree" },
 	[OPT_WATCH] = { 0, "watch", "[SECONDS]",
-		"show rates, every second if not told otherwise, until interrupted" },
+		"show rates, every second if not told otherwise" },
 	[OPT_COLUMNS] = { 'o', "output", "COLS", "columns to print, separated by commas" },
 	[OPT_READ_ONLY] = { 'r', "read-only", NULL, "attach read-only" },
-	[OPT_CACHE] = { 0, "cache", "MODE", "direct (default) or buffered" },
+	[OPT_CACHE] = { 0, "cache", "MODE", "direct (default) or buffered",
+		"direct buffered" },
 	[OPT_AUTOCLEAR] = { 0, "autoclear", NULL,
-		"detach at the last close after the first exclusive open" },
+		"detach at the last close after exclusive use" },
 	[OPT_NO_PARTSCAN] = { 0, "no-partscan", NULL, "do not look for partitions" },
-	[OPT_SUBMIT] = { 0, "submit", "MODE", "auto (default), queued or inline" },
+	[OPT_SUBMIT] = { 0, "submit", "MODE", "auto (default), queued or inline",
+		"auto queued inline" },
 	[OPT_LAZY] = { 0, "lazy", NULL, "detach when the last user closes the device" },
 	[OPT_FORCE] = { 0, "force", NULL, "fail pending I/O and detach a device in use" },
 	[OPT_ALL] = { 0, "all", NULL, "all devices" },
@@ -50,16 +53,21 @@ static const struct option_desc descs[OPT_NR] = {
 	[OPT_PUNCH] = { 0, "punch", NULL,
 		"only give back the storage of zeros; move nothing" },
 	[OPT_NAME] = { 0, "name", "NAME", "a name for the device" },
-	[OPT_TYPE] = { 't', "type", "TYPE", "fixed or dynamic (default)" },
+	[OPT_TYPE] = { 't', "type", "TYPE", "fixed or dynamic (default)",
+		"fixed dynamic" },
 	[OPT_SIZE] = { 's', "disk-size", "SIZE", "virtual size; suffixes K, M, G, T" },
-	[OPT_BLOCK] = { 'b', "block-size", "SIZE", "2M (default), 512K or another power of two" },
+	[OPT_BLOCK] = { 'b', "block-size", "SIZE", "2M (default), 512K or a power of two",
+		"2M 512K" },
 	[OPT_OVERWRITE] = { 0, "force", NULL, "replace an existing file" },
 	[OPT_UUID] = { 0, "uuid", "ID", "a unique id, or new for a random one" },
-	[OPT_HIDDEN] = { 0, "hidden", "yes|no", "the mark of XenServer for disks without a user" },
+	[OPT_HIDDEN] = { 0, "hidden", "yes|no", "the mark of XenServer for disks without a user",
+		"yes no" },
 	[OPT_NEW_RULE] = { 0, "size-rule", "RULE",
-		"make this size the one that all programs see: chs or current" },
-	[OPT_FROM] = { 'f', "from", "FORMAT", "what SRC is: raw or vhd" },
-	[OPT_TO] = { 't', "type", "TYPE", "what DST will be: raw, fixed or dynamic" },
+		"make this size the one that all programs see: chs or current",
+		"chs current" },
+	[OPT_FROM] = { 'f', "from", "FORMAT", "what SRC is: raw or vhd", "raw vhd" },
+	[OPT_TO] = { 't', "type", "TYPE", "what DST will be: raw, fixed or dynamic",
+		"raw fixed dynamic" },
 	[OPT_FOR_AZURE] = { 0, "azure", NULL, "make what Azure takes: fixed, whole MiB" },
 	[OPT_PROGRESS] = { 0, "progress", NULL, "say how far it is" },
 	[OPT_SINCE] = { 0, "since", "PARENT", "the older disk, whose child DST will be" },
@@ -430,6 +438,27 @@ int options_parse(struct options *o, const struct command *cmd, int argc, char *
 	return count_args(o, cmd, argc, argv);
 }
 
+#define SCREEN_WIDTH	80
+#define HELP_COLUMN	31
+
+/* A description that is too long for its line goes on below itself. */
+static void print_wrapped(const char *text)
+{
+	int room = SCREEN_WIDTH - HELP_COLUMN, len;
+
+	for (;; printf("\n%*s", HELP_COLUMN, "")) {
+		len = strlen(text);
+		if (len > room)
+			for (len = room; len && text[len] != ' '; len--)
+				;
+		if (!len || !text[len])
+			break;
+		printf("%.*s", len, text);
+		text += len + 1;
+	}
+	puts(text);
+}
+
 /**
  * options_help() - print what one command does and takes
  * @cmd:	row of the table
@@ -450,7 +479,62 @@ void options_help(const struct command *cmd)
 			snprintf(letter, sizeof(letter), "-%c, ", d->letter);
 		snprintf(words, sizeof(words), "%s--%s%s%s", letter, d->name,
 			 d->arg ? " " : "", d->arg ? d->arg : "");
-		printf("  %-28s %s\n", words, d->help);
+		printf("  %-28s ", words);
+		print_wrapped(d->help);
 	}
 	printf("\nMore in vhdctl(8).\n");
+}
+
+/* Whether @word is option @id of a command, which needs a value. */
+static bool wants_value(unsigned int id, const char *word)
+{
+	const struct option_desc *d = &descs[id];
+
+	if (!d->arg || *d->arg == '[' || *word++ != '-')
+		return false;
+	return (d->letter && word[0] == d->letter && !word[1]) ||
+	       (*word == '-' && !strcmp(word + 1, d->name));
+}
+
+static void print_choices(const char *choices, const char *cur)
+{
+	size_t len;
+
+	for (; choices && *choices; choices += len + !!choices[len]) {
+		len = strcspn(choices, " ");
+		if (len >= strlen(cur) && !strncmp(choices, cur, strlen(cur)))
+			printf("%.*s\n", (int)len, choices);
+	}
+}
+
+/* Whether the option @name may come of @cur, which begins with a dash. */
+static bool begins(const char *name, const char *cur)
+{
+	return !cur[1] || (cur[1] == '-' && !strncmp(name, cur + 2, strlen(cur + 2)));
+}
+
+/**
+ * options_complete() - print the words that a shell may offer, with what they mean
+ * @cmd:	row of the table
+ * @prev:	the word before, "" if that is the command
+ * @cur:	the word so far
+ *
+ * Return: false if @cur is an operand, of which options.c knows nothing.
+ */
+bool options_complete(const struct command *cmd, const char *prev, const char *cur)
+{
+	u64 mask = cmd->options | OPT_BIT(OPT_HELP);
+	unsigned int id;
+
+	for (id = 0; id < OPT_NR; id++)
+		if (mask & OPT_BIT(id) && wants_value(id, prev)) {
+			print_choices(descs[id].choices, cur);
+			return true;
+		}
+	if (*cur != '-')
+		return false;
+	for (id = 0; id < OPT_NR; id++)
+		if (mask & OPT_BIT(id) && begins(descs[id].name, cur))
+			printf("--%s\t%s\n", descs[id].name, descs[id].help);
+	return true;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* vhdctl: the control program of vhdblk, and a tool for VHD files. */
+#include <glob.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@ static const struct command commands[] = {
 	  OPT_BIT(OPT_JSON), 1, 1 },
 	{ "detach", detach_main, "DEV|FILE...|--all", "Take devices away",
 	  OPT_BIT(OPT_LAZY) | OPT_BIT(OPT_FORCE) | OPT_BIT(OPT_ALL), 0, -1 },
-	{ "list", list_main, "[DIR]...", "List the devices; or the images below DIR, as scan does",
+	{ "list", list_main, "[DIR]...", "List the devices, or images as scan does",
 	  OPT_BIT(OPT_COLUMNS) | OPT_BIT(OPT_JSON) | OPT_BIT(OPT_RAW) | OPT_BIT(OPT_TREE), 0, -1 },
 	{ "scan", scan_main, "DIR...", "List the images below directories, and broken links",
 	  OPT_BIT(OPT_COLUMNS) | OPT_BIT(OPT_JSON) | OPT_BIT(OPT_RAW) | OPT_BIT(OPT_TREE) |
@@ -58,13 +59,11 @@ static void print_usage(void)
 {
 	unsigned int i;
 
-	printf("Usage: vhdctl COMMAND [OPTION]... [OPERAND]...\n\n");
+	printf("Usage: vhdctl [COMMAND [OPTION]... [OPERAND]...]\n\n");
 	for (i = 0; i < NR_COMMANDS; i++)
 		printf("  %-9s %s\n", commands[i].name, commands[i].what);
-	printf("\n'vhdctl COMMAND --help' lists the options. Without COMMAND, vhdctl lists the\n"
-	       "devices. Exit codes: 0 ok, 1 usage or system error, 2 image corrupt, 3 only leaks,\n"
-	       "4 parent not found, 5 id mismatch, 6 busy, 7 unsupported, 8 no space,\n"
-	       "9 disks differ.\n");
+	printf("\nExit codes: 0 ok, 1 error, 2 corrupt, 3 leaks, 4 no parent, 5 wrong parent,\n"
+	       "6 busy, 7 unsupported, 8 no space, 9 differ. See COMMAND --help and vhdctl(8).\n");
 }
 
 static const struct command *find_command(const char *name)
@@ -75,6 +74,35 @@ static const struct command *find_command(const char *name)
 		if (!strcmp(commands[i].name, name))
 			return &commands[i];
 	return NULL;
+}
+
+static void complete_device(const char *cur)
+{
+	glob_t found = { 0 };
+	size_t i;
+
+	if (!glob("/dev/vhd[0-9]*", 0, NULL, &found))
+		for (i = 0; i < found.gl_pathc; i++)
+			if (!strncmp(found.gl_pathv[i], cur, strlen(cur)))
+				puts(found.gl_pathv[i]);
+	globfree(&found);
+}
+
+/* For the shells: @words are those behind "vhdctl"; the last one is not complete. */
+static int complete(int nr, char **words)
+{
+	const char *cur = nr ? words[nr - 1] : "";
+	const struct command *cmd;
+	unsigned int i;
+
+	for (i = 0; nr <= 1 && i < NR_COMMANDS; i++)
+		if (!strncmp(commands[i].name, cur, strlen(cur)))
+			printf("%s\t%s\n", commands[i].name, commands[i].what);
+	cmd = nr > 1 ? find_command(words[0]) : NULL;
+	if (cmd && !options_complete(cmd, nr > 2 ? words[nr - 2] : "", cur) &&
+	    strstr(cmd->synopsis, "DEV"))
+		complete_device(cur);
+	return VHDCTL_OK;
 }
 
 static int run(const struct command *cmd, int argc, char **argv)
@@ -101,6 +129,8 @@ static int dispatch(int argc, char **argv)
 		print_usage();
 		return VHDCTL_OK;
 	}
+	if (!strcmp(argv[1], "--complete"))
+		return complete(argc - 2, argv + 2);
 	cmd = find_command(argv[1]);
 	if (cmd)
 		return run(cmd, argc - 1, argv + 1);

@@ -146,6 +146,7 @@ struct command {
 
 int options_parse(struct options *o, const struct command *cmd, int argc, char **argv);
 void options_help(const struct command *cmd);
+bool options_complete(const struct command *cmd, const char *prev, const char *cur);
 bool parse_size(const char *text, u64 *bytes);
 
 /* message.c */
