@@ -1,23 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /* vhdctl scan: the images below directories, as a list or as the tree of their links. */
-#include <libsmartcols/libsmartcols.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uuid/uuid.h>
 
+#include "columns.h"
 #include "print.h"
 #include "scan.h"
 
 enum column {
 	COL_FILE, COL_TYPE, COL_SIZE, COL_FILE_SIZE, COL_STORED, COL_DEPTH, COL_ID, COL_PARENT_ID,
 	COL_PARENT, COL_IN_USE, COL_STATE, COL_FAULT, COL_DETAIL, NR_COLUMNS
-};
-
-struct column_desc {
-	const char *name;	/* lower case: JSON and -o; upper case: heading */
-	int flags;
-	int json_type;
 };
 
 static const struct column_desc descs[NR_COLUMNS] = {
@@ -36,11 +30,11 @@ static const struct column_desc descs[NR_COLUMNS] = {
 	[COL_DETAIL] = { "detail", 0, SCOLS_JSON_STRING },
 };
 
-static const enum column tree_columns[] = {
+static const unsigned int tree_columns[] = {
 	COL_FILE, COL_TYPE, COL_SIZE, COL_STORED, COL_STATE, COL_DETAIL
 };
 
-static const enum column list_columns[] = {
+static const unsigned int list_columns[] = {
 	COL_FILE, COL_TYPE, COL_SIZE, COL_STORED, COL_PARENT, COL_STATE, COL_DETAIL
 };
 
@@ -66,83 +60,23 @@ struct lister {
 	const struct options *o;
 	const struct scan *s;
 	struct libscols_table *table;
-	enum column column[NR_COLUMNS];
-	unsigned int nr;
+	struct columns columns;
 	struct libscols_line **line;	/* of each image */
 };
 
-static int bad_column(const char *name)
-{
-	unsigned int i;
-
-	msg_error("scan: no column '%s', or too many", name);
-	msg_hint("there are:");
-	for (i = 0; i < NR_COLUMNS; i++)
-		msg_hint("  %s", descs[i].name);
-	return VHDCTL_ERROR;
-}
-
-static int choose_named(struct lister *l)
-{
-	char *names = strdup(l->o->columns), *save, *name;
-	int ret = names ? VHDCTL_OK : VHDCTL_ERROR;
-	unsigned int i;
-
-	for (name = names ? strtok_r(names, ",", &save) : NULL; name && !ret;
-	     name = strtok_r(NULL, ",", &save)) {
-		for (i = 0; i < NR_COLUMNS; i++)
-			if (!strcasecmp(descs[i].name, name))
-				break;
-		if (i < NR_COLUMNS && l->nr < NR_COLUMNS)
-			l->column[l->nr++] = i;
-		else
-			ret = bad_column(name);
-	}
-	free(names);
-	return ret;
-}
-
+/* JSON has them all. */
 static int choose_columns(struct lister *l)
 {
-	const enum column *text = l->o->tree ? tree_columns : list_columns;
-	unsigned int nr = l->o->tree ? ARRAY_SIZE(tree_columns) : ARRAY_SIZE(list_columns);
-	unsigned int i;
+	unsigned int all[NR_COLUMNS], i;
 
-	if (l->o->columns)
-		return choose_named(l);
-	l->nr = l->o->json ? NR_COLUMNS : nr;
-	for (i = 0; i < l->nr; i++)
-		l->column[i] = l->o->json ? i : text[i];
-	return VHDCTL_OK;
-}
-
-static int add_columns(struct lister *l)
-{
-	struct libscols_column *c;
-	char heading[16], *p;
-	unsigned int i;
-
-	for (i = 0; i < l->nr; i++) {
-		const struct column_desc *d = &descs[l->column[i]];
-
-		snprintf(heading, sizeof(heading), "%s", d->name);
-		for (p = heading; *p && !l->o->json; p++)
-			*p = *p == '_' ? '-' : *p & ~0x20;
-		c = scols_table_new_column(l->table, heading, 0,
-					   d->flags & ~(l->o->tree ? 0 : SCOLS_FL_TREE));
-		if (!c)
-			return VHDCTL_ERROR;
-		scols_column_set_json_type(c, d->json_type);
-	}
-	return VHDCTL_OK;
-}
-
-static const char *bytes(const struct lister *l, u64 n, char *text)
-{
-	if (!l->o->json && !l->o->raw)
-		return human_size(n, text);
-	snprintf(text, 32, "%llu", n);
-	return text;
+	for (i = 0; i < NR_COLUMNS; i++)
+		all[i] = i;
+	if (l->o->json)
+		return columns_choose(&l->columns, l->o->columns, all, NR_COLUMNS);
+	if (l->o->tree)
+		return columns_choose(&l->columns, l->o->columns, tree_columns,
+				      ARRAY_SIZE(tree_columns));
+	return columns_choose(&l->columns, l->o->columns, list_columns, ARRAY_SIZE(list_columns));
 }
 
 static const char *id_text(const u8 *id, bool known, char *text)
@@ -201,11 +135,11 @@ static const char *cell(const struct lister *l, const struct found *f, enum colu
 	case COL_TYPE:
 		return f->type ? type_name(f->type) : NULL;
 	case COL_SIZE:
-		return f->size ? bytes(l, f->size, text) : NULL;
+		return f->size ? columns_bytes(l->o, f->size, text) : NULL;
 	case COL_FILE_SIZE:
-		return bytes(l, f->file_size, text);
+		return columns_bytes(l->o, f->file_size, text);
 	case COL_STORED:
-		return bytes(l, f->stored, text);
+		return columns_bytes(l->o, f->stored, text);
 	case COL_DEPTH:
 		snprintf(text, room, "%u", f->depth);
 		return text;
@@ -234,9 +168,9 @@ static void fill_line(const struct lister *l, const struct found *f, struct libs
 	const char *value;
 	unsigned int c;
 
-	for (c = 0; c < l->nr; c++) {
-		value = cell(l, f, l->column[c], text, sizeof(text));
-		if (!l->o->json && l->column[c] == COL_IN_USE)
+	for (c = 0; c < l->columns.nr; c++) {
+		value = cell(l, f, l->columns.chosen[c], text, sizeof(text));
+		if (!l->o->json && l->columns.chosen[c] == COL_IN_USE)
 			value = f->in_use ? "yes" : "no";
 		if (value)
 			scols_line_set_data(line, c, value);
@@ -270,11 +204,16 @@ static int fill_table(struct lister *l)
 
 static int print_scan(const struct options *o, const struct scan *s)
 {
-	struct lister l = { .o = o, .s = s, .table = scols_new_table() };
-	int ret = l.table ? choose_columns(&l) : VHDCTL_ERROR;
+	struct lister l = {
+		.o = o,
+		.s = s,
+		.table = scols_new_table(),
+		.columns = { .command = "scan", .desc = descs, .nr_desc = NR_COLUMNS },
+	};
+	int ret = choose_columns(&l);
 
 	if (!ret)
-		ret = add_columns(&l);
+		ret = columns_add(&l.columns, l.table, o);
 	if (!ret)
 		ret = fill_table(&l);
 	if (!ret) {
