@@ -27,7 +27,7 @@ static void last_left_1(struct percpu_ref *ref)
  * @e: epoch
  * @drained: see &struct vhd_epoch
  *
- * Return: 0 or -ENOMEM.
+ * Return: 0 or -ENOMEM; @e->drained stays NULL then, and nothing is to be ended.
  */
 int vhd_epoch_init(struct vhd_epoch *e, void (*drained)(struct vhd_epoch *e))
 {
@@ -35,19 +35,24 @@ int vhd_epoch_init(struct vhd_epoch *e, void (*drained)(struct vhd_epoch *e))
 
 	e->current_era = 0;
 	e->state = VHD_EPOCH_IDLE;
-	e->drained = drained;
+	e->drained = NULL;
 	ret = percpu_ref_init(&e->ref[0], last_left_0, PERCPU_REF_ALLOW_REINIT, GFP_KERNEL);
 	if (ret)
 		return ret;
 	ret = percpu_ref_init(&e->ref[1], last_left_1, PERCPU_REF_ALLOW_REINIT, GFP_KERNEL);
-	if (ret)
+	if (ret) {
 		percpu_ref_exit(&e->ref[0]);
-	return ret;
+		return ret;
+	}
+	e->drained = drained;
+	return 0;
 }
 
 /**
  * vhd_epoch_exit() - end it all
- * @e: initialised, or zeroed; no request is under way
+ * @e: initialised; no request is under way
+ *
+ * Once only: percpu_ref_exit() leaves a count where the next one looks for a pointer.
  *
  * The callback that says so may still be on its way through RCU.
  */

@@ -11,7 +11,8 @@ enum vhd_epoch_state { VHD_EPOCH_IDLE, VHD_EPOCH_DRAINING, VHD_EPOCH_DRAINED };
  * @ref:	requests of this and of the last era
  * @current_era: index into @ref for new requests
  * @state:	of the last era
- * @drained:	called when its last request has ended, from any context
+ * @drained:	called when its last request has ended, from any context; NULL if
+ *		there is nothing to end
  *
  * A request enters before it looks at the map and leaves when its I/O is done.
  * Whoever takes something out of the map turns the era over; when the old one

@@ -7,6 +7,7 @@
 #include <linux/kconfig.h>
 #include <linux/module.h>
 
+#include "epoch.h"
 #include "format/vhd_format.h"
 
 #if IS_ENABLED(CONFIG_KUNIT)
@@ -95,5 +96,9 @@ VHD_EXPORT(vhd_plan_next);
 /* shift.c */
 VHD_EXPORT(vhd_shift_init);
 VHD_EXPORT(vhd_shift_next);
+
+/* The driver's own */
+VHD_EXPORT(vhd_epoch_init);
+VHD_EXPORT(vhd_epoch_exit);
 
 #endif /* CONFIG_KUNIT */

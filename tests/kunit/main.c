@@ -4,7 +4,12 @@
 
 #include "suites.h"
 
-VHDBLK_SUITES(kunit_test_suites);
+/* Of the driver itself, so not for the runner on the host. */
+extern struct kunit_suite vhdblk_epoch_suite;
+
+#define AND_OURS(...)	kunit_test_suites(__VA_ARGS__, &vhdblk_epoch_suite)
+
+VHDBLK_SUITES(AND_OURS);
 
 VHDBLK_IMPORT_KUNIT_NS;
 MODULE_DESCRIPTION("KUnit tests of the VHD format library");
