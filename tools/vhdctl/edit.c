@@ -37,33 +37,20 @@ static int mend(struct image *img, struct findings *f, enum vhd_size_rule rule)
 }
 
 /**
- * edit_open() - open an image in order to change it
- * @c:		empty chain; its leaf is the image afterwards
- * @path:	the file
+ * edit_take() - make an open file ready for changes
+ * @img:	open for writing, not locked yet
  * @rule:	which field gives the size
  *
  * Footers that an interrupted command or a crash has left are mended first. An
  * image with faults is refused: a change could make them worse.
  *
- * Return: VHDCTL_OK, or another exit code after a message; chain_close() in both
- * cases.
+ * Return: VHDCTL_OK, or another exit code after a message.
  */
-int edit_open(struct chain *c, const char *path, enum vhd_size_rule rule)
+int edit_take(struct image *img, enum vhd_size_rule rule)
 {
-	struct image_how how = { .write = true, .named = true, .beneath = -1 };
 	struct findings *f = calloc(1, sizeof(*f));
-	struct image *img = calloc(1, sizeof(*img));
-	int ret;
+	int ret = f ? image_lock(img, true) : -ENOMEM;
 
-	if (!f || !img) {
-		free(f);
-		free(img);
-		return VHDCTL_ERROR;
-	}
-	c->layer[c->nr++] = img;
-	ret = image_open(img, path, &how);
-	if (!ret)
-		ret = image_lock(img, true);
 	if (!ret)
 		ret = mend(img, f, rule);
 	if (!ret && img->fault)
@@ -74,6 +61,28 @@ int edit_open(struct chain *c, const char *path, enum vhd_size_rule rule)
 		ret = refuse(img);
 	free(f);
 	return ret;
+}
+
+/**
+ * edit_open() - open an image in order to change it
+ * @c:		empty chain; its leaf is the image afterwards
+ * @path:	the file
+ * @rule:	which field gives the size
+ *
+ * Return: VHDCTL_OK, or another exit code after a message, see edit_take();
+ * chain_close() in both cases.
+ */
+int edit_open(struct chain *c, const char *path, enum vhd_size_rule rule)
+{
+	struct image_how how = { .write = true, .named = true, .beneath = -1 };
+	struct image *img = calloc(1, sizeof(*img));
+	int ret;
+
+	if (!img)
+		return VHDCTL_ERROR;
+	c->layer[c->nr++] = img;
+	ret = image_open(img, path, &how);
+	return ret ? edit_report(img, ret) : edit_take(img, rule);
 }
 
 /**

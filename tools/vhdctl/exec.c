@@ -14,6 +14,8 @@
 struct exec {
 	struct image *img;
 	const struct vhd_move *move;
+	const struct vhd_change *change;
+	u8 *const *bitmap;
 };
 
 static int copy_sectors(const struct image *img, u64 from, u64 to, u64 sects)
@@ -53,6 +55,30 @@ static int write_entries(const struct exec *x, const struct vhd_step *step)
 	return ret ? ret : image_write(x->img, sector, sizeof(sector), pos);
 }
 
+static int write_changed_entries(const struct exec *x, const struct vhd_step *step)
+{
+	u64 pos = step->sect << VHD_SECTOR_SHIFT;
+	__be32 sector[VHD_SECTOR_SIZE / sizeof(__be32)];
+	const struct vhd_change *c;
+	u32 i;
+	int ret = image_read(x->img, sector, sizeof(sector), pos);
+
+	for (i = step->first; i < step->first + step->nr; i++) {
+		c = &x->change[i];
+		if (c->flags & VHD_CHANGE_BAT)
+			sector[c->block % ARRAY_SIZE(sector)] = cpu_to_be32(c->entry);
+	}
+	return ret ? ret : image_write(x->img, sector, sizeof(sector), pos);
+}
+
+static int write_bitmap(const struct exec *x, const struct vhd_step *step)
+{
+	size_t skip = (size_t)x->change[step->first].bitmap_first << VHD_SECTOR_SHIFT;
+
+	return image_write(x->img, x->bitmap[step->first] + skip,
+			   (size_t)step->nr << VHD_SECTOR_SHIFT, step->sect << VHD_SECTOR_SHIFT);
+}
+
 /* Where the file system cannot promise space, a write finds out later. */
 static int reserve(const struct image *img, const struct vhd_step *step)
 {
@@ -82,7 +108,9 @@ static int exec_step(const struct exec *x, const struct vhd_step *step)
 	case VHD_STEP_BARRIER:
 		return fsync(img->fd) ? -errno : 0;
 	case VHD_STEP_BAT:
-		return write_entries(x, step);
+		return x->change ? write_changed_entries(x, step) : write_entries(x, step);
+	case VHD_STEP_BITMAP:
+		return write_bitmap(x, step);
 	case VHD_STEP_COPY:
 		return copy_sectors(img, x->move[step->first].from, step->sect, step->nr);
 	default:
@@ -144,6 +172,37 @@ int exec_moves(struct image *img, const struct vhd_move *move, u32 nr)
 		ret = exec_step(&x, &step);
 	img->bitmap_block = ~0u;
 	free(sorted);
+	return ret;
+}
+
+/**
+ * exec_commit() - make data durable, then what shows them
+ * @img:	an image open for writing and exclusively locked, with its BAT loaded,
+ *		which follows; the data are written
+ * @change:	see vhd_plan_commit()
+ * @nr:		number of changes; with none, what was written becomes durable
+ * @bitmap:	the whole bitmap of each change
+ *
+ * Return: 0 when all is durable, or a negative errno.
+ */
+int exec_commit(struct image *img, const struct vhd_change *change, u32 nr, u8 *const *bitmap)
+{
+	struct exec x = { .img = img, .change = change, .bitmap = bitmap };
+	struct vhd_plan plan;
+	struct vhd_step step;
+	int ret = 0;
+	u32 i;
+
+	vhd_plan_commit(&plan, &img->layout, change, nr);
+	while (!ret && vhd_plan_next(&plan, &step))
+		ret = exec_step(&x, &step);
+	for (i = 0; !ret && i < nr; i++) {
+		if (!(change[i].flags & VHD_CHANGE_BAT))
+			continue;
+		img->bat[change[i].block] = ~change[i].entry;
+		img->allocated++;
+	}
+	img->bitmap_block = ~0u;
 	return ret;
 }
 

@@ -7,6 +7,7 @@
 
 int exec_plan(struct image *img, struct vhd_plan *plan);
 int exec_moves(struct image *img, const struct vhd_move *move, u32 nr);
+int exec_commit(struct image *img, const struct vhd_change *change, u32 nr, u8 *const *bitmap);
 u64 image_used_end(const struct image *img);
 
 #endif /* VHDCTL_EXEC_H */
