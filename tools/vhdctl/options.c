@@ -71,6 +71,10 @@ static const struct option_desc descs[OPT_NR] = {
 	[OPT_FOR_AZURE] = { 0, "azure", NULL, "make what Azure takes: fixed, whole MiB" },
 	[OPT_PROGRESS] = { 0, "progress", NULL, "say how far it is" },
 	[OPT_SINCE] = { 0, "since", "PARENT", "the older disk, whose child DST will be" },
+	[OPT_INTO] = { 0, "into", "ANCESTOR", "the parent that gets it (the direct one)" },
+	[OPT_OUT] = { 0, "out", "NEW", "write a new file and change no other" },
+	[OPT_DRY_RUN] = { 0, "dry-run", NULL, "only say what would be written" },
+	[OPT_SCAN] = { 0, "scan", "DIR", "refuse if other files below DIR would change" },
 	[OPT_HELP] = { 'h', "help", NULL, "print this text" },
 };
 
@@ -298,6 +302,7 @@ static bool *flag_of(struct options *o, int id)
 	case OPT_PROGRESS:	return &o->progress;
 	case OPT_EXTENTS:	return &o->extents;
 	case OPT_PUNCH:		return &o->punch;
+	case OPT_DRY_RUN:	return &o->dry_run;
 	}
 	return NULL;
 }
@@ -334,6 +339,14 @@ static bool set_value(struct options *o, int id, const char *value)
 	case OPT_SINCE:
 		o->since = value;
 		return true;
+	case OPT_INTO:
+		o->into = value;
+		return true;
+	case OPT_OUT:
+		o->out = value;
+		return true;
+	case OPT_SCAN:
+		return add_string(&o->scan_dirs, &o->nr_scan_dirs, value);
 	case OPT_SIZE:
 		return set_disk_size(o, value);
 	case OPT_BLOCK:

@@ -39,6 +39,10 @@ static const struct command commands[] = {
 	  OPT_BIT(OPT_UUID) | OPT_BIT(OPT_HIDDEN) | OPT_BIT(OPT_NEW_RULE), 1, 1 },
 	{ "compact", compact_main, "FILE", "Drop blocks that are not needed, and the space of gaps",
 	  OPTS_CHAIN | OPT_BIT(OPT_PUNCH) | OPT_BIT(OPT_JSON), 1, 1 },
+	{ "merge", merge_main, "FILE", "Put what FILE holds into a parent, or into a new file",
+	  OPTS_CHAIN | OPT_BIT(OPT_INTO) | OPT_BIT(OPT_OUT) | OPT_BIT(OPT_DRY_RUN) |
+	  OPT_BIT(OPT_SCAN) | OPT_BIT(OPT_OVERWRITE) | OPT_BIT(OPT_PROGRESS) |
+	  OPT_BIT(OPT_JSON), 1, 1 },
 	{ "map", map_main, "FILE|DEV", "Show which file of the chain holds what",
 	  OPTS_CHAIN | OPT_BIT(OPT_JSON) | OPT_BIT(OPT_EXTENTS), 1, 1 },
 	{ "diff", diff_main, "A B", "Show where two disks differ",
@@ -114,6 +118,7 @@ static int run(const struct command *cmd, int argc, char **argv)
 		ret = cmd->main(&o);
 	free(o.parents);
 	free(o.parent_dirs);
+	free(o.scan_dirs);
 	return ret;
 }
 

@@ -83,6 +83,11 @@ struct options {
 	const char *uuid;
 	const char *hidden;
 	const char *new_rule;
+	const char *into;
+	const char *out;
+	bool dry_run;
+	const char **scan_dirs;
+	unsigned int nr_scan_dirs;
 
 	char **args;
 	int nr_args;
@@ -99,6 +104,7 @@ int export_main(const struct options *o);
 int info_main(const struct options *o);
 int list_main(const struct options *o);
 int map_main(const struct options *o);
+int merge_main(const struct options *o);
 int monitor_main(const struct options *o);
 int scan_main(const struct options *o);
 int set_main(const struct options *o);
@@ -116,7 +122,8 @@ enum option_id {
 	OPT_LAZY, OPT_FORCE, OPT_ALL, OPT_CHAIN, OPT_REPAIR, OPT_AZURE, OPT_EXTENTS,
 	OPT_NAME, OPT_TYPE, OPT_SIZE, OPT_BLOCK, OPT_OVERWRITE,
 	OPT_UUID, OPT_HIDDEN, OPT_NEW_RULE, OPT_PUNCH,
-	OPT_FROM, OPT_TO, OPT_FOR_AZURE, OPT_PROGRESS, OPT_SINCE, OPT_HELP,
+	OPT_FROM, OPT_TO, OPT_FOR_AZURE, OPT_PROGRESS, OPT_SINCE,
+	OPT_INTO, OPT_OUT, OPT_DRY_RUN, OPT_SCAN, OPT_HELP,
 	OPT_NR
 };
 
