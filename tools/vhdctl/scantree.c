@@ -287,6 +287,8 @@ int scan_link(struct scan *s)
 	unsigned int i;
 	int ret;
 
+	if (!s->nr)
+		return VHDCTL_OK;
 	qsort(s->v, s->nr, sizeof(*s->v), by_path);
 	ret = drop_twins(s);
 	if (!ret)
