@@ -87,6 +87,22 @@ set_footers()
 	v "set with faults" 2 'nothing is changed' set --hidden yes w9.vhd
 }
 
+# The footer is the last 512 bytes of a file, on a sector boundary or not.
+set_odd_length()
+{
+	local before
+
+	"$vhdctl" create --force -s 9M z.vhd
+	{ head -c -512 z.vhd; head -c 300 /dev/zero; tail -c 512 z.vhd; } >y.vhd
+	before=$(flat y.vhd)
+	v "odd length" 0 'clean' check y.vhd
+	v "set in a file of odd length" 0 '' set --hidden yes y.vhd
+	v "odd length: clean" 0 'clean' check y.vhd
+	valid "odd length: valid" y.vhd
+	same "odd length: content" "$before" "$(flat y.vhd)"
+	same "odd length: hidden byte" 01 "$(tail -c 427 y.vhd | head -c 1 | od -An -tx1 | tr -d ' ')"
+}
+
 set_interrupted()
 {
 	local id=11111111-2222-3333-4444-666666666666
@@ -103,5 +119,6 @@ set_interrupted()
 test_set()
 {
 	set_footers
+	set_odd_length
 	set_interrupted
 }

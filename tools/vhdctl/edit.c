@@ -104,10 +104,39 @@ static int run(struct image *img, struct vhd_plan *plan)
 	return ret ? ret : image_refresh_size(img);
 }
 
+/**
+ * edit_extend() - make the end of the file a place for what is new
+ * @img:	a dynamic or differencing image from edit_open()
+ * @end:	sectors that the file needs at least, footer included
+ *
+ * The footer moves to a sector boundary; elsewhere no plan could replace it.
+ *
+ * Return: 0, -ENOSPC if a block device is too small, or another negative errno.
+ */
+int edit_extend(struct image *img, u64 end)
+{
+	u64 old_end = DIV_ROUND_UP(img->size, VHD_SECTOR_SIZE);
+	struct vhd_plan plan;
+	int ret;
+
+	if (end <= old_end && !(img->size % VHD_SECTOR_SIZE))
+		return 0;
+	if (img->block_device)
+		return -ENOSPC;
+	end = vhd_layout_end_aligned(max_t(u64, end, old_end + SPARE_SECTS) - 1);
+	vhd_plan_extend(&plan, old_end, end);
+	ret = run(img, &plan);
+	img->layout.end = end - 1;
+	return ret;
+}
+
 static int put_footers(struct image *img, const struct vhd_footer *f)
 {
 	struct vhd_plan plan;
+	int ret = img->layout.type == VHD_TYPE_FIXED ? 0 : edit_extend(img, 0);
 
+	if (ret)
+		return ret;
 	img->footer = *f;
 	vhd_plan_footers(&plan, (img->size >> VHD_SECTOR_SHIFT) - 1, true,
 			 img->layout.type != VHD_TYPE_FIXED);
