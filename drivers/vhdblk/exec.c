@@ -191,6 +191,8 @@ static int begin_step(struct vhd_exec *x, struct vhd_plan *plan, const struct vh
 	case VHD_STEP_BARRIER:
 		return run_barrier(x);
 	case VHD_STEP_COPY:
+	case VHD_STEP_NEW:
+	case VHD_STEP_HEADER:
 		break;
 	}
 	return -EINVAL;

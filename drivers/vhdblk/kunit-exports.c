@@ -9,6 +9,7 @@
 
 #include "epoch.h"
 #include "format/vhd_format.h"
+#include "format/vhd_grow.h"
 
 #if IS_ENABLED(CONFIG_KUNIT)
 #include <kunit/visibility.h>
@@ -96,6 +97,10 @@ VHD_EXPORT(vhd_plan_next);
 /* shift.c */
 VHD_EXPORT(vhd_shift_init);
 VHD_EXPORT(vhd_shift_next);
+
+/* grow.c */
+VHD_EXPORT(vhd_resize_init);
+VHD_EXPORT(vhd_resize_next);
 
 /* The driver's own */
 VHD_EXPORT(vhd_epoch_init);

@@ -107,6 +107,8 @@ static void run_step(struct cm *m, enum cm_thread thread, const struct vhd_step 
 		break;
 	case VHD_STEP_RESERVE:
 	case VHD_STEP_COPY:
+	case VHD_STEP_NEW:
+	case VHD_STEP_HEADER:
 		break;
 	}
 }

@@ -473,6 +473,8 @@ enum vhd_step_kind {
 	VHD_STEP_TRUNCATE,	/* make EOF @sect sectors */
 	VHD_STEP_BARRIER,	/* everything before is durable before anything behind */
 	VHD_STEP_COPY,		/* of vhd_shift_next() alone: copy @nr sectors to @sect */
+	VHD_STEP_NEW,		/* write @nr sectors at @sect that nothing shows yet */
+	VHD_STEP_HEADER,	/* write the first @nr sectors of the new header at @sect */
 };
 
 struct vhd_step {
