@@ -198,6 +198,18 @@ static int edit_fixed(struct image *img, const struct vhd_footer *f)
 }
 
 /**
+ * edit_fixed_end() - replace the footer of a fixed image, directly behind its disk
+ * @img:	from edit_open(); its file may end anywhere behind the disk
+ * @f:		sealed
+ *
+ * Return: 0 when it is durable, or a negative errno.
+ */
+int edit_fixed_end(struct image *img, const struct vhd_footer *f)
+{
+	return img->block_device ? put_footers(img, f) : move_fixed(img, f, end_of_fixed(f));
+}
+
+/**
  * edit_footer() - replace the footers
  * @img:	from edit_open()
  * @f:		sealed

@@ -9,6 +9,7 @@ int edit_open(struct chain *c, const char *path, enum vhd_size_rule rule);
 int edit_take(struct image *img, enum vhd_size_rule rule);
 int edit_footer(struct image *img, const struct vhd_footer *f);
 int edit_extend(struct image *img, u64 end);
+int edit_fixed_end(struct image *img, const struct vhd_footer *f);
 int edit_report(const struct image *img, int err);
 
 #endif /* VHDCTL_EDIT_H */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "exec.h"
@@ -16,6 +17,8 @@ struct exec {
 	const struct vhd_move *move;
 	const struct vhd_change *change;
 	u8 *const *bitmap;
+	const struct vhd_header *header;
+	const u8 *table;
 };
 
 static int copy_sectors(const struct image *img, u64 from, u64 to, u64 sects)
@@ -79,9 +82,17 @@ static int write_bitmap(const struct exec *x, const struct vhd_step *step)
 			   (size_t)step->nr << VHD_SECTOR_SHIFT, step->sect << VHD_SECTOR_SHIFT);
 }
 
-/* Where the file system cannot promise space, a write finds out later. */
+/*
+ * Where the file system cannot promise space, a write finds out later. A fixed image with
+ * holes has been made without a promise.
+ */
 static int reserve(const struct image *img, const struct vhd_step *step)
 {
+	struct stat st;
+
+	if (img->layout.type == VHD_TYPE_FIXED && !fstat(img->fd, &st) &&
+	    st.st_blocks < st.st_size >> VHD_SECTOR_SHIFT)
+		return 0;
 	if (!fallocate(img->fd, FALLOC_FL_KEEP_SIZE, step->sect << VHD_SECTOR_SHIFT,
 		       (u64)step->nr << VHD_SECTOR_SHIFT))
 		return 0;
@@ -113,6 +124,11 @@ static int exec_step(const struct exec *x, const struct vhd_step *step)
 		return write_bitmap(x, step);
 	case VHD_STEP_COPY:
 		return copy_sectors(img, x->move[step->first].from, step->sect, step->nr);
+	case VHD_STEP_NEW:
+		return image_write(img, x->table + ((u64)step->first << VHD_SECTOR_SHIFT),
+				   (u64)step->nr << VHD_SECTOR_SHIFT, pos);
+	case VHD_STEP_HEADER:
+		return image_write(img, x->header, (u64)step->nr << VHD_SECTOR_SHIFT, pos);
 	default:
 		return -EINVAL;
 	}
@@ -203,6 +219,30 @@ int exec_commit(struct image *img, const struct vhd_change *change, u32 nr, u8 *
 		img->allocated++;
 	}
 	img->bitmap_block = ~0u;
+	return ret;
+}
+
+/**
+ * exec_resize() - change the size, and with it BAT and header
+ * @img:	an image open for writing and exclusively locked; its footer is the new
+ *		one
+ * @change:	see vhd_resize_init()
+ * @header:	the new one
+ * @table:	the new BAT
+ *
+ * Return: 0 when all is durable, or a negative errno.
+ */
+int exec_resize(struct image *img, const struct vhd_size_change *change,
+		const struct vhd_header *header, const void *table)
+{
+	struct exec x = { .img = img, .header = header, .table = table };
+	struct vhd_resize plan;
+	struct vhd_step step;
+	int ret = 0;
+
+	vhd_resize_init(&plan, change);
+	while (!ret && vhd_resize_next(&plan, &step))
+		ret = exec_step(&x, &step);
 	return ret;
 }
 

@@ -4,10 +4,13 @@
 #define VHDCTL_EXEC_H
 
 #include "file.h"
+#include "vhd_grow.h"
 
 int exec_plan(struct image *img, struct vhd_plan *plan);
 int exec_moves(struct image *img, const struct vhd_move *move, u32 nr);
 int exec_commit(struct image *img, const struct vhd_change *change, u32 nr, u8 *const *bitmap);
+int exec_resize(struct image *img, const struct vhd_size_change *change,
+		const struct vhd_header *header, const void *table);
 u64 image_used_end(const struct image *img);
 
 #endif /* VHDCTL_EXEC_H */

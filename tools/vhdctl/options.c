@@ -52,6 +52,7 @@ static const struct option_desc descs[OPT_NR] = {
 		"split runs where they are not contiguous in the file" },
 	[OPT_PUNCH] = { 0, "punch", NULL,
 		"only give back the storage of zeros; move nothing" },
+	[OPT_SHRINK] = { 0, "shrink", NULL, "the disk may become smaller" },
 	[OPT_NAME] = { 0, "name", "NAME", "a name for the device" },
 	[OPT_TYPE] = { 't', "type", "TYPE", "fixed or dynamic (default)",
 		"fixed dynamic" },
@@ -303,6 +304,7 @@ static bool *flag_of(struct options *o, int id)
 	case OPT_EXTENTS:	return &o->extents;
 	case OPT_PUNCH:		return &o->punch;
 	case OPT_DRY_RUN:	return &o->dry_run;
+	case OPT_SHRINK:	return &o->shrink;
 	}
 	return NULL;
 }
@@ -400,6 +402,26 @@ static int bad_option(const struct command *cmd, int opt, char **argv)
 	return VHDCTL_ERROR;
 }
 
+/* The last of all words, where a number with a sign can be no option. */
+static int set_last(const struct command *cmd, int argc, char **argv)
+{
+	char *word;
+	int i, j;
+
+	if (!strstr(cmd->synopsis, "|-]"))
+		return argc;
+	for (i = 1; i < argc && strcmp(argv[i], "--"); i++) {
+		word = argv[i];
+		if (*word != '-' || word[1] < '0' || word[1] > '9')
+			continue;
+		for (j = i; j + 1 < argc; j++)
+			argv[j] = argv[j + 1];
+		argv[argc - 1] = word;
+		return argc - 1;
+	}
+	return argc;
+}
+
 static int count_args(struct options *o, const struct command *cmd, int argc, char **argv)
 {
 	o->args = argv + optind;
@@ -429,13 +451,13 @@ static int count_args(struct options *o, const struct command *cmd, int argc, ch
 int options_parse(struct options *o, const struct command *cmd, int argc, char **argv)
 {
 	u64 mask = cmd->options | OPT_BIT(OPT_HELP);
+	int nr = set_last(cmd, argc, argv), opt, id;
 	struct getopt_tables t;
-	int opt, id;
 
 	build_tables(&t, mask);
 	opterr = 0;
 	optind = 1;
-	while ((opt = getopt_long(argc, argv, t.shorts, t.longs, NULL)) != -1) {
+	while ((opt = getopt_long(nr, argv, t.shorts, t.longs, NULL)) != -1) {
 		if (opt == '?' || opt == ':')
 			return bad_option(cmd, opt, argv);
 		id = id_of(opt, mask);
@@ -443,7 +465,7 @@ int options_parse(struct options *o, const struct command *cmd, int argc, char *
 			options_help(cmd);
 			exit(fflush(stdout) ? VHDCTL_ERROR : VHDCTL_OK);
 		}
-		if (!apply(o, id, value_of(id, argc, argv))) {
+		if (!apply(o, id, value_of(id, nr, argv))) {
 			hint(cmd);
 			return VHDCTL_ERROR;
 		}

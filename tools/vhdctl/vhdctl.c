@@ -43,6 +43,8 @@ static const struct command commands[] = {
 	  OPTS_CHAIN | OPT_BIT(OPT_INTO) | OPT_BIT(OPT_OUT) | OPT_BIT(OPT_DRY_RUN) |
 	  OPT_BIT(OPT_SCAN) | OPT_BIT(OPT_OVERWRITE) | OPT_BIT(OPT_PROGRESS) |
 	  OPT_BIT(OPT_JSON), 1, 1 },
+	{ "resize", resize_main, "FILE [+|-]SIZE", "Make the disk of a VHD file larger or smaller",
+	  (OPTS_CHAIN & ~OPT_BIT(OPT_SIZE_RULE)) | OPT_BIT(OPT_SHRINK) | OPT_BIT(OPT_JSON), 2, 2 },
 	{ "map", map_main, "FILE|DEV", "Show which file of the chain holds what",
 	  OPTS_CHAIN | OPT_BIT(OPT_JSON) | OPT_BIT(OPT_EXTENTS), 1, 1 },
 	{ "diff", diff_main, "A B", "Show where two disks differ",

@@ -72,6 +72,7 @@ struct options {
 	bool azure;
 	bool extents;
 	bool punch;
+	bool shrink;
 	const char *name;
 	const char *type;
 	const char *from;
@@ -106,6 +107,7 @@ int list_main(const struct options *o);
 int map_main(const struct options *o);
 int merge_main(const struct options *o);
 int monitor_main(const struct options *o);
+int resize_main(const struct options *o);
 int scan_main(const struct options *o);
 int set_main(const struct options *o);
 int snapshot_main(const struct options *o);
@@ -121,7 +123,7 @@ enum option_id {
 	OPT_READ_ONLY, OPT_CACHE, OPT_AUTOCLEAR, OPT_NO_PARTSCAN, OPT_SUBMIT,
 	OPT_LAZY, OPT_FORCE, OPT_ALL, OPT_CHAIN, OPT_REPAIR, OPT_AZURE, OPT_EXTENTS,
 	OPT_NAME, OPT_TYPE, OPT_SIZE, OPT_BLOCK, OPT_OVERWRITE,
-	OPT_UUID, OPT_HIDDEN, OPT_NEW_RULE, OPT_PUNCH,
+	OPT_UUID, OPT_HIDDEN, OPT_NEW_RULE, OPT_PUNCH, OPT_SHRINK,
 	OPT_FROM, OPT_TO, OPT_FOR_AZURE, OPT_PROGRESS, OPT_SINCE,
 	OPT_INTO, OPT_OUT, OPT_DRY_RUN, OPT_SCAN, OPT_HELP,
 	OPT_NR
