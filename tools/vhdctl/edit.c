@@ -146,19 +146,25 @@ static int put_footers(struct image *img, const struct vhd_footer *f)
 /*
  * A fixed image has no copy of its footer: so there is always a whole one at the end
  * of the file, a second one behind the first while that is written. While the disk
- * grows, the old footer is where zeros must be: the second one hides the place.
+ * grows, the old footer is where zeros must be: the second one hides the place. What
+ * an interrupted command has left is a second one already, or each would add its own.
  */
 static int move_fixed(struct image *img, const struct vhd_footer *f, u64 end)
 {
+	bool same_size = f->current_size == img->footer.current_size;
 	u64 old_end = img->size >> VHD_SECTOR_SHIFT;
 	u64 spare_end = max_t(u64, end, old_end) + SPARE_SECTS;
 	struct vhd_plan plan;
-	int ret;
+	int ret = 0;
 
 	if (be64_to_cpu(f->current_size) <= be64_to_cpu(img->footer.current_size))
 		img->footer = *f;
-	vhd_plan_extend(&plan, old_end, spare_end);
-	ret = run(img, &plan);
+	if (same_size && old_end >= end + SPARE_SECTS) {
+		spare_end = old_end;
+	} else {
+		vhd_plan_extend(&plan, old_end, spare_end);
+		ret = run(img, &plan);
+	}
 	if (ret)
 		return ret;
 	img->footer = *f;
