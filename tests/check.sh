@@ -126,6 +126,7 @@ run_host() {
 	step quiet merge /usr/bin/python3 tests/host/merge_test.py
 	step quiet resize /usr/bin/python3 tests/host/resize_test.py
 	step quiet recorder make -C tests/host recorder
+	step quiet interop /usr/bin/python3 tests/host/interop_test.py
 	step quiet badinput make -C tests/vm/prog check-host
 	step quiet cuts make -C tests/vm/prog check-cuts
 	step quiet bench-arithmetic /usr/bin/python3 tests/bench/selftest.py
