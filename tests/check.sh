@@ -118,6 +118,7 @@ run_host() {
 	step quiet crash-opinion make -C tests/host opinion
 	step quiet vhdctl tests/host/vhdctl_test.sh
 	step quiet convert /usr/bin/python3 tests/host/convert_test.py
+	step quiet direct /usr/bin/python3 tests/host/direct_test.py
 	step quiet help tests/host/help_test.sh
 	step quiet hostile /usr/bin/python3 tests/host/hostile_test.py
 	step quiet scan /usr/bin/python3 tests/host/scan_test.py

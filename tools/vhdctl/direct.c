@@ -33,13 +33,16 @@ static void ask_alignment(struct direct_fd *d)
  * @write:	for writing
  *
  * Where pages are larger than ours, a write through the page cache could put back
- * what lay beside it before a direct one: then all goes through the cache.
+ * what lay beside it before a direct one: then all goes through the cache. A read
+ * changes no page, so single sectors will do, if the file system has nothing against
+ * it: that is how QEMU lays out its blocks.
  */
 void direct_open(struct direct_fd *d, int fd, bool write)
 {
 	char name[64];
 
-	*d = (struct direct_fd){ .fd = -1, .align = CONVERT_PAGE, .mem_align = VHD_SECTOR_SIZE };
+	*d = (struct direct_fd){ .fd = -1, .mem_align = VHD_SECTOR_SIZE };
+	d->align = write ? CONVERT_PAGE : VHD_SECTOR_SIZE;
 	if (write && sysconf(_SC_PAGESIZE) > CONVERT_PAGE)
 		return;
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
