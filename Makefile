@@ -33,6 +33,7 @@ help:
 	@echo '  make bench [KERNELS="oldstable latest"] [PAIRS=15] [RUN_SECONDS=5]'
 	@echo '                        beside its rivals; 33 minutes for each kernel, emulated'
 	@echo '  make bench-smoke      two minutes; fails only below half of a gate'
+	@echo '  make bench-convert    vhdctl beside qemu-img, here; half an hour'
 	@echo '  make ynl, ynl-check   make or check what comes from the netlink spec'
 	@echo '  make clean'
 	@echo ''
@@ -117,6 +118,10 @@ bench-smoke: KERNELS = oldstable
 bench-smoke: bench-ready
 	$(Q)tests/bench/run --smoke $(KERNELS)
 
+bench-convert: tools
+	$(Q)tools/scripts/setup host
+	$(Q)tests/bench/convert --write
+
 bench-ready:
 	$(Q)tools/scripts/setup tools vm
 	$(Q)$(MAKE) tools
@@ -136,5 +141,5 @@ clean:
 
 .PHONY: all help module-if-possible module tools install dkms-install \
 	tools-install uninstall demo check check-host style fuzz test-vm soak \
-	mutants bench bench-smoke bench-ready \
+	mutants bench bench-smoke bench-convert bench-ready \
 	ynl ynl-check clean
