@@ -190,6 +190,17 @@ def by_export(how, base):
     return Made("differencing", how, ["since.vhd", *base.paths], child.data)
 
 
+def by_merge(how, *words):
+    """Three children into their base, or all of them into a new file."""
+    copy = by_convert("dynamic", how, "merged" + "".join(words), *words)
+    made = by_snapshot(how, copy, [f"merge{number}{copy.path}" for number in range(3)])
+    if words:
+        vhdctl("merge", "--out", "all.vhd", made.path)
+        return Made("dynamic", how, ["all.vhd"], made.data)
+    vhdctl("merge", "--into", copy.path, made.path)
+    return Made("dynamic", how, copy.paths, made.data)
+
+
 def make_all():
     """Every sort of image that is read by other programs."""
     fixed = by_convert("fixed", "convert", "fixed", "-t", "fixed")
@@ -209,4 +220,6 @@ def make_all():
         by_snapshot("snapshots with names of many scripts", dynamic,
                     ["\u00fcber \u4e2d\u6587.vhd", "\u0434\u0435\u0442\u0438.vhd"]),
         by_export("export --since", dynamic),
+        by_merge("merge --into, three snapshots"),
+        by_merge("merge --out, three snapshots", "-b", "512K"),
     ]
