@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The block allocation table and the sector bitmaps of one image. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,8 @@
 
 /* Entries read at a time. */
 #define BAT_CHUNK	16384u
+/* Blocks whose bitmaps are on their way before they are wanted. */
+#define BITMAPS_AHEAD	64u
 
 struct bat_scan {
 	struct image *img;
@@ -161,6 +164,26 @@ u32 image_bat_entry(const struct image *img, u32 block)
 	return ~img->bat[block];
 }
 
+/*
+ * Whoever wants one bitmap wants those of the next blocks too, and each is a read of
+ * its own that all else would wait for.
+ */
+static void prefetch_bitmaps(struct image *img, u32 block)
+{
+	u64 end = min_t(u64, img->layout.entries, block + 1ULL + BITMAPS_AHEAD);
+	u32 entry;
+
+	if (block + BITMAPS_AHEAD / 2 < img->ahead)
+		return;
+	for (img->ahead = max_t(u32, img->ahead, block + 1); img->ahead < end; img->ahead++) {
+		entry = image_bat_entry(img, img->ahead);
+		if (entry && entry != VHD_BAT_UNUSED)
+			posix_fadvise(img->fd, (off_t)entry << VHD_SECTOR_SHIFT,
+				      (off_t)img->layout.bitmap_sects << VHD_SECTOR_SHIFT,
+				      POSIX_FADV_WILLNEED);
+	}
+}
+
 /**
  * image_bitmap() - the sector bitmap of an allocated block
  * @img:	an image after image_load_bat()
@@ -180,6 +203,7 @@ const u8 *image_bitmap(struct image *img, u32 block)
 	if (!img->bitmap)
 		return NULL;
 	img->bitmap_block = ~0u;
+	prefetch_bitmaps(img, block);
 	ret = image_read(img, img->bitmap, len,
 			 (u64)image_bat_entry(img, block) << VHD_SECTOR_SHIFT);
 	if (ret) {

@@ -31,6 +31,7 @@
  * @misaligned:	good entries whose data do not start on a 4 KiB boundary
  * @bitmap:	sector bitmap of @bitmap_block
  * @bitmap_block: ~0 if none
+ * @ahead:	first block whose bitmap nobody has asked for yet
  */
 struct image {
 	char *path;
@@ -56,6 +57,7 @@ struct image {
 	u32 misaligned;
 	u8 *bitmap;
 	u32 bitmap_block;
+	u32 ahead;
 };
 
 /**
