@@ -21,6 +21,7 @@ MIB = 1 << 20
 PAGE = 4096
 # No whole number of MiB, of pages or of cylinders: who rounds shows it.
 SIZE = 20 * MIB + 3 * SECTOR
+RESIZED = "convert, resize, written"
 
 
 def vhdctl(*words, codes=(0,)):
@@ -201,6 +202,14 @@ def by_merge(how, *words):
     return Made("dynamic", how, copy.paths, made.data)
 
 
+def by_resize(how):
+    """Grown by fifteen blocks, and written up to its new end."""
+    made = by_convert("dynamic", how, "resize")
+    vhdctl("resize", made.path, str(SIZE + 30 * MIB))
+    made.data = scribble(made.path, made.data + bytes(30 * MIB), "resize")
+    return made
+
+
 def make_all():
     """Every sort of image that is read by other programs."""
     fixed = by_convert("fixed", "convert", "fixed", "-t", "fixed")
@@ -220,6 +229,7 @@ def make_all():
         by_snapshot("snapshots with names of many scripts", dynamic,
                     ["\u00fcber \u4e2d\u6587.vhd", "\u0434\u0435\u0442\u0438.vhd"]),
         by_export("export --since", dynamic),
+        by_resize(RESIZED),
         by_merge("merge --into, three snapshots"),
         by_merge("merge --out, three snapshots", "-b", "512K"),
     ]

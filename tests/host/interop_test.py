@@ -24,7 +24,7 @@ sys.path.insert(0, os.path.join(TOP, "tests", "images"))
 
 # pylint: disable=wrong-import-position
 import interop_programs as others  # noqa: E402
-from interop_images import (MIB, SECTOR, SIZE, ModuleWriter, disk, make_all, save,  # noqa: E402
+from interop_images import (MIB, RESIZED, SECTOR, SIZE, disk, make_all, save,  # noqa: E402
                             vhdctl)
 from vhdchain import Builder  # noqa: E402
 from vhdread import open_chain  # noqa: E402
@@ -95,8 +95,9 @@ def ours(test, images):
         if made.kind != "differencing":
             readers.insert(0, ("QEMU", SAME, lambda m=made: result(
                 others.qemu(m.path), same_bytes=m.data)))
-            readers.append(("libvhdi", SAME, lambda m=made: result(
-                others.vhdi(m.path), same_bytes=m.data)))
+            if made.how != RESIZED:
+                readers.append(("libvhdi", SAME, lambda m=made: result(
+                    others.vhdi(m.path), same_bytes=m.data)))
         if made.kind == "fixed":
             readers.append(("GRUB", SAME, lambda m=made: result(
                 others.grub(m.path, len(m.data)), same_bytes=m.data)))
@@ -285,7 +286,8 @@ def faults(test, images, table):
              lambda: other_bytes(others.vhdi(*child.paths), child)),
             ("libvhdi", "a chain of six", "other bytes",
              lambda: other_bytes(others.vhdi(*deep.paths), deep)),
-            ("libvhdi", "an image that was resized", "its size before that", original_size),
+            ("libvhdi", "an image that was resized", "its size before that",
+             lambda: original_size(by_how[f"dynamic: {RESIZED}"])),
             ("7-Zip", "an image of Virtual PC, whose guests see its geometry",
              "the larger size of the footer", footer_size),
             ("7-Zip", "sectors whose bits are clear but that are not zeros", "refused",
@@ -410,16 +412,10 @@ def other_bytes(found, made):
     return re.sub(", from .*", "", result(found, same_bytes=made.data))
 
 
-def original_size():
+def original_size(made):
     """The size that the image had when it was new lies beside the one that it has."""
-    data = disk(6 * MIB, "resized")
-    builder = Builder("resized", 2, {"layers": [{"size": 6 * MIB, "original_size": 4 * MIB}]})
-    path = os.path.join("resized", builder.write()["leaf"])
-    with ModuleWriter(path) as writer:
-        writer.write(0, data)
-    if flat(path) != data:
-        return "vhdctl reads something else"
-    return result(others.vhdi(path), **{SAME: data, "its size before that": data[:4 * MIB]})
+    return result(others.vhdi(made.path), **{SAME: made.data,
+                                             "its size before that": made.data[:SIZE]})
 
 
 def footer_size():
