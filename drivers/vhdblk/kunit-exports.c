@@ -10,6 +10,7 @@
 #include "epoch.h"
 #include "format/vhd_format.h"
 #include "format/vhd_grow.h"
+#include "format/vhd_relink.h"
 
 #if IS_ENABLED(CONFIG_KUNIT)
 #include <kunit/visibility.h>
@@ -101,6 +102,10 @@ VHD_EXPORT(vhd_shift_next);
 /* grow.c */
 VHD_EXPORT(vhd_resize_init);
 VHD_EXPORT(vhd_resize_next);
+
+/* relink.c */
+VHD_EXPORT(vhd_relink_init);
+VHD_EXPORT(vhd_relink_next);
 
 /* The driver's own */
 VHD_EXPORT(vhd_epoch_init);

@@ -18,6 +18,7 @@ extern struct kunit_suite vhdblk_plan_suite;
 extern struct kunit_suite vhdblk_crash_suite;
 extern struct kunit_suite vhdblk_shift_suite;
 extern struct kunit_suite vhdblk_grow_suite;
+extern struct kunit_suite vhdblk_relink_suite;
 extern struct kunit_suite vhdblk_fault_suite;
 
 /* Gives all of them to the macro @use, so that no runner forgets one. */
@@ -28,6 +29,7 @@ extern struct kunit_suite vhdblk_fault_suite;
 	    &vhdblk_link_suite, &vhdblk_bat_suite,		\
 	    &vhdblk_bitmap_suite, &vhdblk_map_suite,		\
 	    &vhdblk_plan_suite, &vhdblk_crash_suite,		\
-	    &vhdblk_shift_suite, &vhdblk_grow_suite)
+	    &vhdblk_shift_suite, &vhdblk_grow_suite,		\
+	    &vhdblk_relink_suite)
 
 #endif /* _VHDBLK_SUITES_H */
