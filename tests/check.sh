@@ -124,6 +124,7 @@ run_host() {
 	step quiet scan /usr/bin/python3 tests/host/scan_test.py
 	step quiet diff /usr/bin/python3 tests/host/diff_test.py
 	step quiet compact /usr/bin/python3 tests/host/compact_test.py
+	step quiet relink /usr/bin/python3 tests/host/relink_test.py
 	step quiet merge /usr/bin/python3 tests/host/merge_test.py
 	step quiet resize /usr/bin/python3 tests/host/resize_test.py
 	step quiet recorder make -C tests/host recorder

@@ -131,6 +131,65 @@ static void set_locators(struct builder *b)
 	}
 }
 
+/* One behind the other. */
+static int join_texts(struct builder *b, struct parent_texts *t, u64 pos)
+{
+	unsigned int i;
+
+	for (i = 0; i < NR_TEXTS; i++) {
+		b->layout.locator[i] = pos + ((u64)t->sects << VHD_SECTOR_SHIFT);
+		t->sects += DIV_ROUND_UP(b->text[i].len, VHD_SECTOR_SIZE);
+	}
+	t->data = calloc(t->sects, VHD_SECTOR_SIZE);
+	for (i = 0; t->data && i < NR_TEXTS; i++)
+		memcpy(t->data + (b->layout.locator[i] - pos), b->text[i].data, b->text[i].len);
+	return t->data ? VHDCTL_OK : fail(b, ENOMEM);
+}
+
+static void name_parent(struct builder *b)
+{
+	const struct image *parent = b->n->parent;
+
+	memset(b->header.locator, 0, sizeof(b->header.locator));
+	memcpy(b->header.parent_uuid, parent->footer.uuid, sizeof(b->header.parent_uuid));
+	b->header.parent_timestamp = cpu_to_be32(parent->mtime);
+	set_parent_name(b);
+	set_locators(b);
+	vhd_header_seal(&b->header);
+}
+
+/**
+ * build_parent() - name a parent in a header that is there already
+ * @t:		filled: the texts of its locators; free @t->data
+ * @h:		changed and sealed
+ * @path:	of the child
+ * @parent:	open
+ * @sect:	where the texts will be
+ *
+ * Return: VHDCTL_OK, or another exit code after a message.
+ */
+int build_parent(struct parent_texts *t, struct vhd_header *h, const char *path,
+		 const struct image *parent, u64 sect)
+{
+	const struct new_image n = { .path = path, .parent = parent };
+	struct builder *b = calloc(1, sizeof(*b));
+	int ret;
+
+	*t = (struct parent_texts){ .sects = 0 };
+	if (!b)
+		return VHDCTL_ERROR;
+	b->n = &n;
+	b->header = *h;
+	ret = encode_texts(b);
+	if (!ret)
+		ret = join_texts(b, t, sect << VHD_SECTOR_SHIFT);
+	if (!ret)
+		name_parent(b);
+	*h = b->header;
+	free(b);
+	return ret;
+}
+
 static void init_footer(struct builder *b)
 {
 	struct vhd_footer_args args = {

@@ -41,6 +41,18 @@ int new_file_open(struct new_file *f, const char *path, bool replace);
 int new_file_commit(struct new_file *f);
 void new_file_abort(struct new_file *f);
 
+/**
+ * struct parent_texts - what names a parent
+ * @data:	texts of the locators, each in whole sectors
+ * @sects:	of @data
+ */
+struct parent_texts {
+	u8 *data;
+	u32 sects;
+};
+
+int build_parent(struct parent_texts *t, struct vhd_header *h, const char *path,
+		 const struct image *parent, u64 sect);
 int image_build(const struct new_image *n);
 int child_build(struct new_image *n, struct chain *parents, const struct options *o,
 		const char *parent);

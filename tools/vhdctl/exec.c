@@ -247,6 +247,29 @@ int exec_resize(struct image *img, const struct vhd_size_change *change,
 }
 
 /**
+ * exec_relink() - replace the header and what it alone names
+ * @img:	an image open for writing and exclusively locked; its footer is the new one
+ * @to:		see vhd_relink_init()
+ * @header:	the new one
+ * @texts:	of its locators
+ *
+ * Return: 0 when all is durable, or a negative errno.
+ */
+int exec_relink(struct image *img, const struct vhd_new_header *to,
+		const struct vhd_header *header, const u8 *texts)
+{
+	struct exec x = { .img = img, .header = header, .table = texts };
+	struct vhd_relink plan;
+	struct vhd_step step;
+	int ret = 0;
+
+	vhd_relink_init(&plan, to);
+	while (!ret && vhd_relink_next(&plan, &step))
+		ret = exec_step(&x, &step);
+	return ret;
+}
+
+/**
  * image_used_end() - first sector behind every known structure
  * @img:	a dynamic or differencing image with its BAT loaded
  */

@@ -60,6 +60,8 @@ static const struct option_desc descs[OPT_NR] = {
 	[OPT_BLOCK] = { 'b', "block-size", "SIZE", "2M (default), 512K or a power of two",
 		"2M 512K" },
 	[OPT_OVERWRITE] = { 0, "force", NULL, "replace an existing file" },
+	[OPT_NEW_PARENT] = { 0, "parent", "FILE",
+		"the new parent; further ones are for chains, as elsewhere" },
 	[OPT_UUID] = { 0, "uuid", "ID", "a unique id, or new for a random one" },
 	[OPT_HIDDEN] = { 0, "hidden", "yes|no", "the mark of XenServer for disks without a user",
 		"yes no" },
@@ -313,6 +315,7 @@ static bool set_value(struct options *o, int id, const char *value)
 {
 	switch (id) {
 	case OPT_PARENT:
+	case OPT_NEW_PARENT:
 		return add_string(&o->parents, &o->nr_parents, value);
 	case OPT_PARENTS_IN:
 		return add_string(&o->parent_dirs, &o->nr_parent_dirs, value);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-/* vhdctl set: another unique id and other fields of a file that is not attached. */
+/* vhdctl set: another parent, unique id or other fields of a file that is not attached. */
 #include <stdlib.h>
 #include <string.h>
 #include <uuid/uuid.h>
 
 #include "edit.h"
+#include "relink.h"
 
 /* libvhd's mark, in the first of the reserved bytes. */
 #define HIDDEN_BYTE	0
@@ -77,15 +78,19 @@ static void warn_children(const struct image *img, const u8 *old)
 	uuid_unparse_lower(old, id);
 	msg_warning("%s: its children, if any, name its old unique id and no longer find it",
 		    img->path);
+	msg_hint("for each child: vhdctl set --parent %s --ignore-id-mismatch CHILD", img->path);
 	msg_hint("to give that one back: vhdctl set --uuid %s %s", id, img->path);
 }
 
-static int change(struct image *img, const struct options *o)
+static int change(struct chain *c, struct chain *parents, const struct options *o)
 {
+	struct image *img = c->layer[0];
 	const struct vhd_footer old = img->footer;
 	struct vhd_footer f;
 	int ret = new_footer(&f, img, o);
 
+	if (!ret && parents->nr)
+		ret = new_parent_check(c, parents, o);
 	if (ret)
 		return ret;
 	ret = edit_footer(img, &f);
@@ -93,7 +98,7 @@ static int change(struct image *img, const struct options *o)
 		return edit_report(img, ret);
 	if (memcmp(f.uuid, old.uuid, sizeof(f.uuid)))
 		warn_children(img, old.uuid);
-	return VHDCTL_OK;
+	return parents->nr ? relink_image(img, parents->layer[0]) : VHDCTL_OK;
 }
 
 /**
@@ -104,16 +109,20 @@ static int change(struct image *img, const struct options *o)
  */
 int set_main(const struct options *o)
 {
-	struct chain c = { .nr = 0 };
-	int ret;
+	struct chain c = { .nr = 0 }, parents = { .nr = 0 };
+	int ret = VHDCTL_OK;
 
-	if (!o->uuid && !o->hidden && !o->new_rule) {
-		msg_error("set: what? give --uuid, --hidden or --size-rule");
+	if (!o->nr_parents && !o->uuid && !o->hidden && !o->new_rule) {
+		msg_error("set: what? give --parent, --uuid, --hidden or --size-rule");
 		return VHDCTL_ERROR;
 	}
-	ret = edit_open(&c, o->args[0], VHD_SIZE_AUTO);
+	if (o->nr_parents)
+		ret = new_parent_open(&parents, o);
 	if (!ret)
-		ret = change(c.layer[0], o);
+		ret = edit_open(&c, o->args[0], VHD_SIZE_AUTO);
+	if (!ret)
+		ret = change(&c, &parents, o);
 	chain_close(&c);
+	chain_close(&parents);
 	return ret;
 }

@@ -35,8 +35,10 @@ static const struct command commands[] = {
 	  OPTS_CHAIN | OPT_BIT(OPT_OVERWRITE), 2, 2 },
 	{ "check", check_main, "FILE", "Look for faults in a VHD file",
 	  OPTS_CHAIN | OPT_BIT(OPT_REPAIR) | OPT_BIT(OPT_JSON) | OPT_BIT(OPT_AZURE), 1, 1 },
-	{ "set", set_main, "FILE", "Change the unique id and other fields of a VHD file",
-	  OPT_BIT(OPT_UUID) | OPT_BIT(OPT_HIDDEN) | OPT_BIT(OPT_NEW_RULE), 1, 1 },
+	{ "set", set_main, "FILE", "Change the parent, the unique id and other fields",
+	  OPT_BIT(OPT_NEW_PARENT) | OPT_BIT(OPT_PARENTS_IN) | OPT_BIT(OPT_NO_LOCATORS) |
+	  OPT_BIT(OPT_IGNORE_ID) | OPT_BIT(OPT_MAX_DEPTH) | OPT_BIT(OPT_UUID) |
+	  OPT_BIT(OPT_HIDDEN) | OPT_BIT(OPT_NEW_RULE), 1, 1 },
 	{ "compact", compact_main, "FILE", "Drop blocks that are not needed, and the space of gaps",
 	  OPTS_CHAIN | OPT_BIT(OPT_PUNCH) | OPT_BIT(OPT_JSON), 1, 1 },
 	{ "merge", merge_main, "FILE", "Put what FILE holds into a parent, or into a new file",
