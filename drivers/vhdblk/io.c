@@ -106,6 +106,19 @@ static int drop_pages(struct vhd_file *f)
 	return ret;
 }
 
+/*
+ * An NFS server gives a lock to an open file, and looks with each transfer whether that
+ * file has it: another one of ours could write on when the lease is over and another
+ * host has taken the image.
+ */
+static void use_locked_file(struct vhd_file *f)
+{
+	if (file_inode(f->passed)->i_sb->s_magic != NFS_SUPER_MAGIC)
+		return;
+	vhd_fput(f->file);
+	f->file = get_file(f->passed);
+}
+
 /* As the opener: a server may be asked. */
 static int open_files(struct vhd_file *f, bool buffered)
 {
@@ -118,7 +131,10 @@ static int open_files(struct vhd_file *f, bool buffered)
 		vhd_fput(f->file);
 		ret = open_private(f, true);
 	}
-	return ret ?: drop_pages(f);
+	if (ret)
+		return ret;
+	use_locked_file(f);
+	return drop_pages(f);
 }
 
 /* The file is open, and known to be direct or buffered. */
@@ -127,7 +143,9 @@ static void note_abilities(struct vhd_file *f)
 	struct address_space *mapping = f->file->f_mapping;
 	struct block_device *bdev = f->bdev ? I_BDEV(mapping->host) : NULL;
 
-	f->file->f_mode |= FMODE_NOCMTIME;
+	/* That of a user is the user's. */
+	if (f->file != f->passed)
+		f->file->f_mode |= FMODE_NOCMTIME;
 	f->target = f->direct ? bdev : NULL;
 	f->nowait = f->direct && (f->file->f_mode & FMODE_NOWAIT) && (!bdev || bdev_nowait(bdev));
 	f->stable = mapping_stable_writes(mapping) || (bdev && bdev_stable_writes(bdev));
