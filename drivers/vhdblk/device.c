@@ -466,12 +466,27 @@ int vhdblk_device_set(int index, const char *name, const bool *autoclear)
 
 	mutex_lock(&devices_lock);
 	dev = idr_find(&devices, index);
-	if (dev && name)
+	if (dev && name && strcmp(dev->name, name)) {
 		strscpy(dev->name, name, sizeof(dev->name));
+		/* udev has links with the name in them, for partitions too. */
+		disk_uevent(dev->disk, KOBJ_CHANGE);
+	}
 	if (dev && autoclear)
 		WRITE_ONCE(dev->autoclear, *autoclear);
 	mutex_unlock(&devices_lock);
 	return dev ? 0 : -ENODEV;
+}
+
+/**
+ * vhdblk_device_name() - copy the user's name of a device
+ * @dev: attached, or about to be
+ * @name: VHDBLK_NAME_LEN bytes
+ */
+void vhdblk_device_name(const struct vhdblk_device *dev, char *name)
+{
+	mutex_lock(&devices_lock);
+	strscpy(name, dev->name, VHDBLK_NAME_LEN);
+	mutex_unlock(&devices_lock);
 }
 
 /**

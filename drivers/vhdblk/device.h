@@ -53,8 +53,9 @@ enum vhdblk_notice {
  *
  * Whoever looks at the disk holds a reference on it; it holds one on this.
  *
- * Lock order: disk->open_mutex, then nothing of ours. The devices' lock is
- * taken alone.
+ * Lock order: disk->open_mutex, then nothing of ours. The devices' lock is taken
+ * alone, or by a reader of @name in sysfs: del_gendisk() waits for such readers, and
+ * is never called with it.
  */
 struct vhdblk_device {
 	struct kref ref;
@@ -80,6 +81,7 @@ struct vhdblk_device {
 int vhdblk_device_attach(const struct vhdblk_params *p, struct vhd_error *error, u32 *index);
 int vhdblk_device_detach(int index, bool lazy, bool force);
 int vhdblk_device_set(int index, const char *name, const bool *autoclear);
+void vhdblk_device_name(const struct vhdblk_device *dev, char *name);
 int vhdblk_device_next(int from, int (*fn)(struct vhdblk_device *dev, void *arg), void *arg);
 int vhdblk_device_show(int index, int (*fn)(struct vhdblk_device *dev, void *arg), void *arg);
 u64 vhdblk_device_fast(const struct vhdblk_device *dev);

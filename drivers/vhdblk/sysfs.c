@@ -53,6 +53,21 @@ static struct vhdblk_device *device_of(struct device *d)
 	return dev_to_disk(d)->private_data;
 }
 
+static ssize_t name_show(struct device *d, struct device_attribute *attr, char *buf)
+{
+	char name[VHDBLK_NAME_LEN];
+
+	vhdblk_device_name(device_of(d), name);
+	return sysfs_emit(buf, "%s\n", name);
+}
+static DEVICE_ATTR_RO(name);
+
+static ssize_t id_show(struct device *d, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%pUb\n", vhd_chain_leaf(device_of(d)->q.chain)->footer.uuid);
+}
+static DEVICE_ATTR_RO(id);
+
 static ssize_t depth_show(struct device *d, struct device_attribute *attr, char *buf)
 {
 	return sysfs_emit(buf, "%u\n", device_of(d)->q.chain->depth);
@@ -129,6 +144,8 @@ static ssize_t counters_show(struct device *d, struct device_attribute *attr, ch
 static DEVICE_ATTR_RO(counters);
 
 static struct attribute *vhdblk_attrs[] = {
+	&dev_attr_name.attr,
+	&dev_attr_id.attr,
 	&dev_attr_depth.attr,
 	&dev_attr_layers.attr,
 	&dev_attr_allocated.attr,
