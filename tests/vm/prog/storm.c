@@ -258,7 +258,8 @@ static void rename_it(struct link *l, u32 index, u32 autoclear)
 static void watcher(struct rng *r)
 {
 	static const char *const attrs[] = {
-		"depth", "layers", "allocated", "map_bytes", "cache_bytes", "counters",
+		"name", "id", "depth", "layers", "allocated", "map_bytes", "cache_bytes",
+		"counters",
 	};
 	static struct found found;
 	struct link l = { .fd = -1 };
