@@ -15,58 +15,31 @@ import os
 import random
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-TOP = os.path.dirname(os.path.dirname(HERE))
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(TOP, "tests", "images"))
 
 # pylint: disable=wrong-import-position
+import kit  # noqa: E402
+from kit import MIB, SECTOR, VHDCTL, entries, file_bytes, lock  # noqa: E402
 from vhdchain import Builder  # noqa: E402
 from vhdread import Image, open_chain  # noqa: E402
 from vhdspec import UNUSED  # noqa: E402
 from vhdvalidate import validate  # noqa: E402
 
-VHDCTL = os.environ.get("VHDCTL", os.path.join(TOP, "build", "vhdctl"))
-SECONDS = 300
-SECTOR = 512
-F_OFD_SETLK = 37               # Python 3.11 has no name for it
-MIB = 1 << 20
 FOREIGN = b"nobody knows what this is, so it must stay"
 
 
-class Test:
-    """Counts, and a directory for each case."""
-
-    def __init__(self, work, rng):
-        self.work, self.rng = work, rng
-        self.passed = self.failed = self.number = self.killed = 0
-
-    def verdict(self, good, name, more=""):
-        """One result."""
-        self.passed += bool(good)
-        self.failed += not good
-        if not good:
-            print(f"not ok - {name}: {more}")
+class Test(kit.Test):
+    """With chains, and what compact makes of them."""
 
     def chain(self, layers, seed=1):
         """A fresh chain; the path of its leaf."""
-        self.number += 1
-        folder = os.path.join(self.work, str(self.number))
+        folder = self.folder()
         return os.path.join(folder, Builder(folder, seed, {"layers": layers}).write()["leaf"])
-
-    def run(self, name, code, *args):
-        """Run vhdctl to its end; its output."""
-        done = subprocess.run([VHDCTL, *args], stdin=subprocess.DEVNULL, timeout=SECONDS,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-        said = done.stdout.decode(errors="replace")
-        self.verdict(done.returncode == code, name, f"{args}: exit code {done.returncode}: {said}")
-        return said
 
     def judge(self, name, leaf, before, result="clean"):
         """The oracle's opinion of the disk and of the file."""
@@ -80,18 +53,6 @@ class Test:
         said = self.run(name, 0, "compact", "--json", leaf)
         self.judge(name, leaf, before, result)
         return json.loads(said) if said.startswith("{") else {}
-
-
-def entries(path):
-    """The BAT."""
-    image = Image(path)
-    return [entry for entry in image.bat if entry != UNUSED]
-
-
-def file_bytes(path):
-    """All of it."""
-    with open(path, "rb") as file:
-        return file.read()
 
 
 def holey_runs(blocks, per_block, keep):
@@ -252,7 +213,7 @@ def locks(test):
     for path, kind, code in ((leaf, fcntl.F_RDLCK, 6), (base, fcntl.F_WRLCK, 6),
                              (base, fcntl.F_RDLCK, 0)):
         with open(path, "r+b") as file:
-            fcntl.fcntl(file, F_OFD_SETLK, struct.pack("hhqqi4x", kind, os.SEEK_SET, 0, 0, 0))
+            lock(file, kind)
             test.run(f"locked, {code}", code, "compact", leaf)
 
 
@@ -324,8 +285,7 @@ def main():
     finally:
         shutil.rmtree(work)
     print(f"killed {test.killed} times, seed {seed}")
-    print(f"{test.passed} passed, {test.failed} failed")
-    return 1 if test.failed or not test.passed else 0
+    return test.summary()
 
 
 if __name__ == "__main__":

@@ -12,27 +12,23 @@ import random
 import resource
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-TOP = os.path.dirname(os.path.dirname(HERE))
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(TOP, "tests", "images"))
 
 # pylint: disable=wrong-import-position
+import kit  # noqa: E402
+from kit import (BUSY, CORRUPT, ERROR, MIB, MISMATCH, MISSING, NO_SPACE, OK,  # noqa: E402
+                 UNSUPPORTED, VHDCTL, lock)
 from vhdchain import Builder, mixed_spec  # noqa: E402
 from vhdread import open_chain  # noqa: E402
 from vhdvalidate import validate  # noqa: E402
 
-VHDCTL = os.environ.get("VHDCTL", os.path.join(TOP, "build", "vhdctl"))
 SECONDS = 120
-MIB = 1 << 20
 KILLS = int(os.environ.get("CONVERT_KILLS", "60"))
-OK, ERROR, CORRUPT, MISSING, MISMATCH, BUSY, UNSUPPORTED, NO_SPACE = 0, 1, 2, 4, 5, 6, 7, 8
 TARGETS = (("raw", []), ("fixed", []), ("dynamic", []), ("dynamic", ["-b", "512K"]),
            ("dynamic", ["-b", "4K"]))
 # No ring, and of everything only a part is read and written at a time.
@@ -103,28 +99,8 @@ def read(path):
         return file.read()
 
 
-class Test:
-    """Counts, and a directory for each part."""
-
-    def __init__(self, work):
-        self.work = work
-        self.passed = self.failed = self.skipped = 0
-
-    def verdict(self, good, name, why=""):
-        """Count one."""
-        if good:
-            self.passed += 1
-        else:
-            self.failed += 1
-            print(f"not ok - {name}")
-            for line in str(why).splitlines():
-                print(f"    {line}")
-        return good
-
-    def skip(self, name):
-        """Count what cannot be done here."""
-        self.skipped += 1
-        print(f"skip {name}")
+class Test(kit.Test):
+    """With runs of the program, and what they have made."""
 
     def run(self, name, code, text, *words, **how):
         """Exit code, and a part of the output."""
@@ -386,7 +362,7 @@ def errors(test):
     test.run("unknown source", ERROR, "does not take 'vmdk'", "convert", "-f", "vmdk", "b.vhd", "x")
     test.run("device node", ERROR, "not a regular file", "convert", "--force", "b.vhd", "/dev/null")
     with open("b.vhd", "r+b") as held:
-        fcntl.fcntl(held, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))
+        lock(held, fcntl.F_WRLCK)
         test.run("locked source", BUSY, "in use", "convert", "b.vhd", "none.vhd")
         test.run("locked target", BUSY, "in use", "convert", "--force", "s.bin", "b.vhd",
                  "-f", "raw")
@@ -544,7 +520,7 @@ def devices(test):
                  "-f", "raw", big("big.bin", 33 * MIB), path)
         test.verdict(read(path) == old, "refused devices are as before")
         with open(path, "rb") as held:
-            fcntl.fcntl(held, 37, struct.pack("hhqqi4x", fcntl.F_RDLCK, 0, 0, 0, 0))
+            lock(held, fcntl.F_RDLCK)
             test.run("device in use", BUSY, "in use", "convert", "--force", "s.vhd", path)
         claim = os.open(path, os.O_RDONLY | os.O_EXCL)
         test.run("device mounted", BUSY, "busy", "convert", "--force", "s.vhd", path)
@@ -591,9 +567,7 @@ def main():
             part(test)
             os.chdir(work)
             shutil.rmtree(folder)
-    skipped = f", {test.skipped} skipped" if test.skipped else ""
-    print(f"{test.passed} passed, {test.failed} failed{skipped}")
-    return 1 if test.failed else 0
+    return test.summary()
 
 
 if __name__ == "__main__":

@@ -16,14 +16,12 @@ import time
 sys.dont_write_bytecode = True
 
 # The kit sets the path of the others.
-from scan_test import CORRUPT, ERROR, MISSING, OK, SECONDS, UNSUPPORTED, VHDCTL, Test
+from kit import BUSY, CORRUPT, DIFFER, ERROR, MISSING, OK, SECTOR, UNSUPPORTED, VHDCTL
+from scan_test import SECONDS, Test
 from vhdchain import Builder, mixed_spec
 from vhdread import Image, open_chain
 from vhdvalidate import validate
 from vhdwrite import Writer
-
-BUSY, DIFFER = 6, 9
-SECTOR = 512
 
 
 def flat(path, raw):
@@ -266,8 +264,7 @@ def main():
             chains(test, seed)
         for part in (equal_but_stored_otherwise, shared, faults, refused, killed):
             part(test)
-    print(f"{test.passed} passed, {test.failed} failed")
-    return 1 if test.failed else 0
+    return test.summary()
 
 
 if __name__ == "__main__":

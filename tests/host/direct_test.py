@@ -8,11 +8,11 @@ import subprocess
 import sys
 import tempfile
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
 
 # pylint: disable=wrong-import-position
-from convert_test import MIB, OK, Builder, Test  # noqa: E402
+from convert_test import Builder, Test  # noqa: E402
+from kit import HERE, MIB, OK  # noqa: E402
 
 
 def cached(path):
@@ -60,9 +60,7 @@ def main():
         test = Test(work)
         cold(test)
         os.chdir(HERE)
-    skipped = f", {test.skipped} skipped" if test.skipped else ""
-    print(f"{test.passed} passed, {test.failed} failed{skipped}")
-    return 1 if test.failed else 0
+    return test.summary()
 
 
 if __name__ == "__main__":

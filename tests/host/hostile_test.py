@@ -18,17 +18,15 @@ import subprocess
 import sys
 import tempfile
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-TOP = os.path.dirname(os.path.dirname(HERE))
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(TOP, "tests", "images"))
 
-from vhdwrite import Writer  # noqa: E402 pylint: disable=wrong-import-position
+# pylint: disable=wrong-import-position
+import kit  # noqa: E402
+from kit import CORRUPT, MISSING, OK, UNSUPPORTED, VHDCTL  # noqa: E402
+from vhdwrite import Writer  # noqa: E402
 
-VHDCTL = os.environ.get("VHDCTL", os.path.join(TOP, "build", "vhdctl"))
 SECONDS = 20
 SIZE, BLOCK = 1 << 20, 64 << 10
-OK, CORRUPT, MISSING, MISMATCH, UNSUPPORTED = 0, 2, 4, 5, 7
 NEITHER = "neither a regular file nor a block device"
 CYCLE = "contains the same file twice"
 
@@ -51,28 +49,15 @@ def image(path, number, parent=None, texts=(), name=""):
     return path
 
 
-class Test:
-    """Counts, and a directory for each case."""
-
-    def __init__(self, work):
-        self.work = work
-        self.passed = self.failed = self.skipped = 0
-        self.number = 0
+class Test(kit.Test):
+    """With what the program says, to its end and within its time."""
 
     def folder(self):
         """A fresh one, with the directories in/ and out/."""
-        self.number += 1
-        path = os.path.join(self.work, str(self.number))
+        path = super().folder()
         for name in ("in", "out"):
             os.makedirs(os.path.join(path, name))
         return path
-
-    def verdict(self, good, name, more):
-        """One result."""
-        self.passed += bool(good)
-        self.failed += not good
-        if not good:
-            print(f"not ok - {name}\n    {more}")
 
     def ask(self, name, code, words, *args):
         """Run vhdctl: its exit code, and words that it says."""
@@ -295,9 +280,7 @@ def main():
         for part in (odd_files, files_of_the_kernel, block_devices, loops, deep,
                      out_of_the_directory, told_by_a_copy, strange_texts, leased, many_runs):
             part(test)
-    skipped = f", {test.skipped} skipped" if test.skipped else ""
-    print(f"{test.passed} passed, {test.failed} failed{skipped}")
-    return 1 if test.failed else 0
+    return test.summary()
 
 
 if __name__ == "__main__":

@@ -5,19 +5,13 @@ import os
 import random
 import struct
 import subprocess
-import sys
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-TOP = os.path.dirname(os.path.dirname(HERE))
-sys.path.insert(0, os.path.join(TOP, "tests", "images"))
+# The kit sets the path of the others.
+from kit import MIB, VHDCTL
+from vhdread import Image
+from vhdspec import DYNAMIC, SECTOR, UNUSED, align
 
-# pylint: disable=wrong-import-position
-from vhdread import Image  # noqa: E402
-from vhdspec import DYNAMIC, SECTOR, UNUSED, align  # noqa: E402
-
-VHDCTL = os.environ.get("VHDCTL", os.path.join(TOP, "build", "vhdctl"))
 SECONDS = 120
-MIB = 1 << 20
 PAGE = 4096
 # No whole number of MiB, of pages or of cylinders: who rounds shows it.
 SIZE = 20 * MIB + 3 * SECTOR

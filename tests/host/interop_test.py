@@ -17,15 +17,14 @@ import re
 import sys
 import tempfile
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-TOP = os.path.dirname(os.path.dirname(HERE))
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(TOP, "tests", "images"))
 
 # pylint: disable=wrong-import-position
 import interop_programs as others  # noqa: E402
+import kit  # noqa: E402
 from interop_images import (MIB, RESIZED, SECTOR, SIZE, disk, make_all, save,  # noqa: E402
                             vhdctl)
+from kit import TOP  # noqa: E402
 from vhdchain import Builder  # noqa: E402
 from vhdread import open_chain  # noqa: E402
 from vhdspec import Footer, geometry  # noqa: E402
@@ -40,20 +39,13 @@ GONE = "the parent's data are gone from the whole block"
 STALE = "zeros, but for the old footer"
 
 
-class Test:
+class Test(kit.Test):
     """Results as they come, and the rows of the page that they make."""
 
     def __init__(self):
-        self.passed = self.failed = self.skipped = 0
+        super().__init__()
         # (section, program, image) -> result
         self.rows = {}
-
-    def verdict(self, good, name, why=""):
-        """Count one."""
-        self.passed += bool(good)
-        self.failed += not good
-        if not good:
-            print(f"not ok - {name}: {why}")
 
     def cell(self, section, program, image, wanted, observe):
         """One comparison; what cannot be done here is said and counted."""
@@ -61,8 +53,7 @@ class Test:
         try:
             found = observe()
         except others.Skip as missing:
-            self.skipped += 1
-            print(f"skip {name}: {missing}")
+            self.skip(f"{name}: {missing}")
             self.rows[section, program, image] = None
             return
         except others.Failed as failure:
@@ -520,9 +511,7 @@ def main(words):
     if words == ["--write"]:
         write(test)
     compare(test)
-    skipped = f", {test.skipped} skipped" if test.skipped else ""
-    print(f"{test.passed} passed, {test.failed} failed{skipped}")
-    return 1 if test.failed else 0
+    return test.summary()
 
 
 if __name__ == "__main__":

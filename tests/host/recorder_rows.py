@@ -2,10 +2,11 @@
 """The commands that recorder_test.py holds to their promises: a row for each."""
 
 import os
+import struct
 from dataclasses import dataclass
 
 from vhdread import Bad, Image, NoParent, open_chain
-from vhdspec import UNUSED
+from vhdspec import UNUSED, Header
 
 SECTOR = 512
 ID = "01234567-89ab-cdef-0123-456789abcdef"
@@ -58,6 +59,10 @@ class Row:
         """Whether the command has nothing to do there, and says so."""
         return bool(self.target) and not self.old_target and \
             os.path.exists(os.path.join(folder, self.target))
+
+    def saves(self):
+        """Where the command keeps what it is about to change; None if it does not."""
+        return f"{self.change}.saved" if "--repair" in self.args else None
 
     def argv(self, vhdctl, folder):
         """The command line."""
@@ -127,7 +132,7 @@ def cut_copy(folder):
         file.write(bytes(SECTOR))
 
 
-def cut_block(folder):
+def cut_block(folder, odd=0):
     """A block is cut by the footer; it reads as zeros from there on."""
     path = os.path.join(folder, "layer0.vhd")
     image = Image(path)
@@ -137,8 +142,38 @@ def cut_block(folder):
         file.seek(-SECTOR, os.SEEK_END)
         footer = file.read()
         file.seek(last + 6 * SECTOR)
-        file.write(footer)
+        file.write(bytes(odd) + footer)
         file.truncate()
+
+
+def cut_odd(folder):
+    """So that the footer begins in one sector and ends in the next."""
+    cut_block(folder, 77)
+
+
+def end_table(folder):
+    """Rubbish behind the last entry of the table."""
+    path = os.path.join(folder, "layer0.vhd")
+    image = Image(path)
+    at = image.header.table_offset + 4 * len(image.bat)
+    image.close()
+    with open(path, "r+b") as file:
+        file.seek(at)
+        file.write(bytes(4))
+
+
+def lose_locator(folder):
+    """The last locator of the child leads nowhere; the others are good."""
+    path = os.path.join(folder, "layer1.vhd")
+    image = Image(path)
+    at = image.footer.data_offset
+    image.close()
+    with open(path, "r+b") as file:
+        file.seek(at)
+        header = bytearray(file.read(Header.SIZE))
+        header[744:768] = struct.pack(">4sIIIQ", b"W2ku", 1, 10, 0, 1 << 40)
+        file.seek(at)
+        file.write(Header.seal(bytes(header)))
 
 
 REPAIR = ("check", "--repair", "{dir}/layer0.vhd")
@@ -156,11 +191,18 @@ ROWS = (
     Row("set --hidden, fixed", (FIXED,), ("set", "--hidden", "yes", "{dir}/layer0.vhd"),
         "layer0.vhd", settled=is_hidden, noticed=2),
     Row("repair of the footer", (sparse(),), REPAIR, "layer0.vhd", allowed=MISSING,
-        damage=cut_footer, noticed=0),
+        damage=cut_footer),
     Row("repair of the copy", (sparse(),), REPAIR, "layer0.vhd", allowed=DIFFER,
-        damage=cut_copy, noticed=0),
+        damage=cut_copy),
     Row("repair of a block", (sparse(),), REPAIR, "layer0.vhd", damage=cut_block,
         allowed=MISSING | {"block-cut"}),
+    Row("repair of a block, odd", (sparse(),), REPAIR, "layer0.vhd", damage=cut_odd,
+        allowed=MISSING | {"block-cut"}),
+    Row("repair of a table", (sparse(),), REPAIR, "layer0.vhd", damage=end_table,
+        allowed=frozenset({"bat-padding"})),
+    Row("repair of a header", (sparse(), CHILD), ("check", "--repair", "{dir}/layer1.vhd"),
+        "layer1.vhd", damage=lose_locator, allowed=DIFFER | MISSING | {"locator-range"},
+        noticed=3),
     Row("create", (sparse(),), ("create", "-s", "64M", "{dir}/new.vhd"), target="new.vhd"),
     Row("create --force", (sparse(),), ("create", "-s", "64M", "--force", "{dir}/new.vhd"),
         target="new.vhd", old_target=True),

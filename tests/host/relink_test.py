@@ -20,22 +20,16 @@ import sys
 import tempfile
 import urllib.parse
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-TOP = os.path.dirname(os.path.dirname(HERE))
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(TOP, "tests", "images"))
 
 # pylint: disable=wrong-import-position
+import kit  # noqa: E402
 import powercut  # noqa: E402
+from kit import MIB, SECONDS, SECTOR, VHDCTL, file_bytes, lock, write_file  # noqa: E402
 from vhdchain import Builder  # noqa: E402
 from vhdread import Image, open_chain  # noqa: E402
 from vhdvalidate import validate  # noqa: E402
 
-VHDCTL = os.environ.get("VHDCTL", os.path.join(TOP, "build", "vhdctl"))
-SECONDS = 300
-SECTOR = 512
-F_OFD_SETLK = 37               # Python 3.11 has no name for it
-MIB = 1 << 20
 EPOCH = 946684800
 GOOD = ("clean", "leaks")
 UNSETTLED = {"footer-end-missing", "footer-copy"}
@@ -43,18 +37,6 @@ BASE = {"type": "dynamic", "size": 2 * MIB, "block": 64 << 10,
         "runs": [[5, 1000, "name"], [2000, 500, "zero"], [3000, 1000, "name"]]}
 MIDDLE = {"size": 2 * MIB, "block": 64 << 10, "runs": [[900, 300, "name"]]}
 LEAF = {"size": 2 * MIB, "block": 64 << 10, "runs": [[7, 300, "name"], [3500, 64, "name"]]}
-
-
-def file_bytes(path):
-    """All of it."""
-    with open(path, "rb") as file:
-        return file.read()
-
-
-def write_file(path, data):
-    """Another content."""
-    with open(path, "wb") as file:
-        file.write(data)
 
 
 def paths_of(leaf):
@@ -114,32 +96,12 @@ class Family:
         return path
 
 
-class Test:
-    """Counts, and a directory for each family."""
-
-    def __init__(self, work, rng):
-        self.work, self.rng = work, rng
-        self.passed = self.failed = self.skipped = self.number = self.cut = self.killed = 0
-
-    def verdict(self, good, name, more=""):
-        """One result."""
-        self.passed += bool(good)
-        self.failed += not good
-        if not good:
-            print(f"not ok - {name}: {more}")
+class Test(kit.Test):
+    """With families, and what set makes of them."""
 
     def family(self, *layers, seed=1):
         """A fresh one, base first."""
-        self.number += 1
-        return Family(os.path.join(self.work, str(self.number)), layers, seed)
-
-    def run(self, name, code, *args):
-        """Run vhdctl to its end; its output."""
-        done = subprocess.run([VHDCTL, *args], stdin=subprocess.DEVNULL, timeout=SECONDS,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-        said = done.stdout.decode(errors="replace")
-        self.verdict(done.returncode == code, name, f"{args}: exit code {done.returncode}: {said}")
-        return said
+        return Family(self.folder(), layers, seed)
 
     def refuse(self, name, code, leaf, *args):
         """What must fail and change nothing; what was said."""
@@ -294,7 +256,7 @@ def locks(test):
     for path, kind, code in ((leaf, fcntl.F_RDLCK, 6), (middle, fcntl.F_WRLCK, 6),
                              (base, fcntl.F_WRLCK, 6), (middle, fcntl.F_RDLCK, 0)):
         with open(path, "r+b") as file:
-            fcntl.fcntl(file, F_OFD_SETLK, struct.pack("hhqqi4x", kind, os.SEEK_SET, 0, 0, 0))
+            lock(file, kind)
             if code:
                 test.refuse("locked", code, leaf, "--parent", middle)
             else:
@@ -346,8 +308,7 @@ def judge_state(test, name, family, twin):
 def interrupted(test):
     """Each kill, and many power cuts; and running it again finishes."""
     if not powercut.has_strace():
-        test.skipped += 1
-        print("skip interrupted: strace is not installed")
+        test.skip("interrupted: strace is not installed")
         return
     for number, change in enumerate(({}, {"writer": "libvhd"}, {"layout": {"order": "shuffled"}},
                                      {"writer": "hyper-v"})):
@@ -421,9 +382,7 @@ def main():
     finally:
         shutil.rmtree(work)
     print(f"killed {test.killed} times, power cut {test.cut} times, seed {seed}")
-    print(f"{test.passed} passed, {test.failed} failed" +
-          (f", {test.skipped} skipped" if test.skipped else ""))
-    return 1 if test.failed or not test.passed else 0
+    return test.summary()
 
 
 if __name__ == "__main__":

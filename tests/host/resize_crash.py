@@ -13,7 +13,8 @@ import signal
 import subprocess
 import time
 
-from resize_kit import KIB, SECONDS, SECTOR, VHDCTL, Image, digest, file_bytes, make_odd, validate
+from kit import KIB, SECONDS, SECTOR, VHDCTL, file_bytes
+from resize_kit import Image, digest, make_odd, validate
 
 CALLS = "pwrite64,fsync,ftruncate,fallocate"
 CALL = re.compile(r"(pwrite64|fsync|ftruncate|fallocate)\(\d+(?:, (.*))?\) += (-?\d+)")

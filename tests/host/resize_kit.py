@@ -6,22 +6,13 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-TOP = os.path.dirname(os.path.dirname(HERE))
-sys.path.insert(0, os.path.join(TOP, "tests", "images"))
-
-# pylint: disable=wrong-import-position
-from vhdchain import Builder  # noqa: E402
-from vhdread import Image, open_chain  # noqa: E402
-from vhdspec import FIXED, UNUSED, Batmap, align  # noqa: E402
-from vhdvalidate import validate  # noqa: E402
-
-VHDCTL = os.environ.get("VHDCTL", os.path.join(TOP, "build", "vhdctl"))
-SECONDS = 300
-SECTOR = 512
-KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+import kit
+from kit import MIB, SECONDS, SECTOR, VHDCTL, file_bytes
+from vhdchain import Builder
+from vhdread import Image, open_chain
+from vhdspec import FIXED, Batmap, align
+from vhdvalidate import validate
 
 
 def add_sectors(found, offset, data):
@@ -61,17 +52,6 @@ def digest_raw(path):
     return found.hexdigest()
 
 
-def entries(path):
-    """The BAT."""
-    return [entry for entry in Image(path).bat if entry != UNUSED]
-
-
-def file_bytes(path):
-    """All of it."""
-    with open(path, "rb") as file:
-        return file.read()
-
-
 def patch(path, offset, data):
     """Other bytes in the middle of a file."""
     with open(path, "r+b") as file:
@@ -101,37 +81,21 @@ def batmap_is_sound(path):
             ~sum(bits) & 0xffffffff == batmap.checksum)
 
 
-class Test:
-    """Counts, and a directory for each case."""
+class Test(kit.Test):
+    """With chains, and what resize makes of them."""
 
     vhdctl = VHDCTL
 
     def __init__(self, work, rng):
-        self.work, self.rng = work, rng
-        self.passed = self.failed = self.number = self.killed = self.states = self.asked = 0
-
-    def verdict(self, good, name, more=""):
-        """One result."""
-        self.passed += bool(good)
-        self.failed += not good
-        if not good:
-            print(f"not ok - {name}: {more}")
+        super().__init__(work, rng)
+        self.states = self.asked = 0
 
     def chain(self, layers, seed=1):
         """A fresh chain; the path of its leaf."""
         if self.number:
             shutil.rmtree(os.path.join(self.work, str(self.number)), ignore_errors=True)
-        self.number += 1
-        folder = os.path.join(self.work, str(self.number))
+        folder = self.folder()
         return os.path.join(folder, Builder(folder, seed, {"layers": layers}).write()["leaf"])
-
-    def run(self, name, code, *args):
-        """Run vhdctl to its end; its output."""
-        done = subprocess.run([VHDCTL, *args], stdin=subprocess.DEVNULL, timeout=SECONDS,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-        said = done.stdout.decode(errors="replace")
-        self.verdict(done.returncode == code, name, f"{args}: exit code {done.returncode}: {said}")
-        return said
 
     def judge(self, name, leaf, seen, allowed=("clean",)):
         """The oracle's opinion of the disk and of the file."""

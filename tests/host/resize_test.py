@@ -22,16 +22,14 @@ import subprocess
 import sys
 import tempfile
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
-sys.path.insert(0, HERE)
 
 # pylint: disable=wrong-import-position
 import resize_crash  # noqa: E402
-from resize_kit import (GIB, KIB, MIB, SECTOR, Image, Test, batmap_is_sound, digest,  # noqa: E402
-                        entries, file_bytes, make_odd, patch, validate)
+from kit import GIB, KIB, MIB, SECTOR, entries, file_bytes, lock  # noqa: E402
+from resize_kit import (Image, Test, batmap_is_sound, digest, make_odd, patch,  # noqa: E402
+                        validate)
 
-F_OFD_SETLK = 37               # Python 3.11 has no name for it
 BLOCK = 64 * KIB
 
 
@@ -262,7 +260,7 @@ def refusals(test):
     for path, kind, code in ((leaf, fcntl.F_RDLCK, 6), (base, fcntl.F_WRLCK, 6),
                              (base, fcntl.F_RDLCK, 0)):
         with open(path, "r+b") as file:
-            fcntl.fcntl(file, F_OFD_SETLK, struct.pack("hhqqi4x", kind, os.SEEK_SET, 0, 0, 0))
+            lock(file, kind)
             test.run(f"locked, {code}", code, "resize", leaf, "9M")
     os.unlink(base)
     test.run("no parent", 4, "resize", leaf, "8M", "--shrink")
@@ -298,8 +296,7 @@ def main():
         shutil.rmtree(work)
     print(f"killed {test.killed} times, seed {seed}; {test.states} states of a power cut; "
           f"{test.asked} images read by qemu-img")
-    print(f"{test.passed} passed, {test.failed} failed")
-    return 1 if test.failed or not test.passed else 0
+    return test.summary()
 
 
 if __name__ == "__main__":

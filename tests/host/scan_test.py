@@ -12,24 +12,21 @@ import os
 import random
 import socket
 import stat
-import struct
 import subprocess
 import sys
 import tempfile
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-TOP = os.path.dirname(os.path.dirname(HERE))
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(TOP, "tests", "images"))
 
-from vhdspec import EPOCH  # noqa: E402 pylint: disable=wrong-import-position
-from vhdwrite import Writer, uuid_text  # noqa: E402 pylint: disable=wrong-import-position
+# pylint: disable=wrong-import-position
+import kit  # noqa: E402
+from kit import (CORRUPT, ERROR, MISMATCH, MISSING, OK, UNSUPPORTED, VHDCTL,  # noqa: E402
+                 lock)
+from vhdspec import EPOCH  # noqa: E402
+from vhdwrite import Writer, uuid_text  # noqa: E402
 
-VHDCTL = os.environ.get("VHDCTL", os.path.join(TOP, "build", "vhdctl"))
 SECONDS = 60
 SIZE, BLOCK, STAMP = 1 << 20, 64 << 10, 0x2C000000
-OK, ERROR, CORRUPT, MISSING, MISMATCH, UNSUPPORTED = 0, 1, 2, 4, 5, 7
-F_OFD_SETLK = 37
 
 
 def identity(number):
@@ -52,27 +49,18 @@ def image(path, number, parent=None, place=None, **more):
     return path
 
 
-class Test:
-    """Counts, and a directory for each case."""
-
-    def __init__(self, work):
-        self.work = work
-        self.passed = self.failed = self.skipped = self.number = 0
+class Test(kit.Test):
+    """With what scan says."""
 
     def folder(self):
         """A fresh one."""
-        self.number += 1
-        path = os.path.join(self.work, str(self.number))
+        path = super().folder()
         os.makedirs(path)
         return path
 
     def same(self, name, wanted, got):
         """One result."""
-        good = wanted == got
-        self.passed += good
-        self.failed += not good
-        if not good:
-            print(f"not ok - {name}\n    wanted {wanted}\n    got    {got}")
+        self.verdict(wanted == got, name, f"\n    wanted {wanted}\n    got    {got}")
 
     def ask(self, name, code, *args):
         """Run vhdctl; its exit code is a result, its output comes back."""
@@ -308,7 +296,7 @@ def locked(test):
     image(os.path.join(top, "base.vhd"), 1)
     leaf = image(os.path.join(top, "leaf.vhd"), 2, 1, "base.vhd")
     with open(leaf, "r+b") as file:
-        fcntl.fcntl(file, F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))
+        lock(file, fcntl.F_WRLCK)
         found = test.scan("locked", OK, top)
     test.same("locked", {"base.vhd": (False, "ok"), "leaf.vhd": (True, "ok")},
               {path: (entry["in_use"], entry["state"]) for path, entry in found.items()})
@@ -334,9 +322,7 @@ def main():
             forest(test, seed)
         for part in (links, damage, loops, deep, hostile, names, nested, mounts, locked, usage):
             part(test)
-    skipped = f", {test.skipped} skipped" if test.skipped else ""
-    print(f"{test.passed} passed, {test.failed} failed{skipped}")
-    return 1 if test.failed else 0
+    return test.summary()
 
 
 if __name__ == "__main__":

@@ -150,6 +150,36 @@ int image_load_bat(struct image *img, bat_fault_fn report, void *ctx)
 }
 
 /**
+ * image_used_by_all() - first sector behind every structure and every block
+ * @img:	a loaded image
+ * @end:	result
+ *
+ * Other than image_used_end() it knows blocks that share sectors: which of them is the
+ * wrong one nobody can tell, so all of them may hold data.
+ *
+ * Return: 0 or a negative errno.
+ */
+int image_used_by_all(const struct image *img, u64 *end)
+{
+	u64 pos = img->layout.bat_sect << VHD_SECTOR_SHIFT;
+	__be32 *chunk = malloc(BAT_CHUNK * sizeof(*chunk));
+	u32 first, nr, i, entry;
+	int ret = chunk ? 0 : -ENOMEM;
+
+	*end = img->layout.meta_end;
+	for (first = 0; !ret && first < img->layout.entries; first += nr) {
+		nr = min_t(u32, BAT_CHUNK, img->layout.entries - first);
+		ret = image_read(img, chunk, nr * sizeof(*chunk), pos + first * 4ULL);
+		for (i = 0; !ret && i < nr; i++) {
+			entry = be32_to_cpu(chunk[i]);
+			*end = max_t(u64, *end, vhd_bat_used_end(&img->layout, &entry, 1));
+		}
+	}
+	free(chunk);
+	return ret;
+}
+
+/**
  * image_bat_entry() - where a block lies
  * @img:	an image after image_load_bat()
  * @block:	its number

@@ -1,33 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
-/* vhdctl check: look for faults in an image, and mend its footers. */
+/* vhdctl check: look for faults in an image, and mend them. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "chain.h"
-#include "findings.h"
+#include "mend.h"
 #include "print.h"
 
 struct checker {
 	const struct options *o;
 	struct chain c;		/* the image, then its parent if there is one */
 	struct findings *f;
-	bool repaired;
+	struct mend m;
 	const char *azure;	/* why Azure would not take it */
 	int parent_exit;	/* exit code of the search for the parent */
 };
-
-static const char *severity_name(enum vhd_severity severity)
-{
-	static const char * const names[] = {
-		[VHD_SEV_NONE] = "none", [VHD_SEV_NOTE] = "note",
-		[VHD_SEV_REPAIRABLE] = "repairable", [VHD_SEV_BLOCK] = "block",
-		[VHD_SEV_FATAL] = "fatal",
-	};
-
-	return (unsigned int)severity < ARRAY_SIZE(names) ? names[severity] : "fatal";
-}
 
 static int own_exit(const struct checker *k)
 {
@@ -55,16 +44,27 @@ static const char *result_name(const struct checker *k)
 
 static void show_finding(struct out *o, const struct finding *f)
 {
-	char label[64];
-
-	snprintf(label, sizeof(label), "%s", vhd_fault_name(f->fault));
 	out_begin(o, NULL, NULL);
-	out_string(o, "fault", NULL, vhd_fault_name(f->fault));
-	out_string(o, "text", NULL, vhd_fault_str(f->fault));
-	out_string(o, "severity", NULL, severity_name(vhd_fault_severity(f->fault)));
+	out_string(o, "fault", NULL, finding_name(f->kind));
+	out_string(o, "text", NULL, finding_text(f->kind));
+	out_string(o, "severity", NULL, severity_name(finding_severity(f->kind)));
 	if (f->block != NO_BLOCK)
 		out_number(o, "block", NULL, f->block);
 	out_end(o);
+}
+
+static void show_parts(struct out *o, const struct mend *m)
+{
+	unsigned int part;
+
+	out_begin_array(o, "mended", NULL);
+	for (part = 0; part < NR_MEND_PARTS; part++)
+		if (m->did & 1u << part)
+			out_string(o, NULL, NULL, mend_part_name(part));
+	out_end_array(o);
+	out_number(o, "dropped_blocks", NULL, m->dropped);
+	out_number(o, "freed_bytes", NULL, m->freed);
+	out_string(o, "saved", NULL, m->saved);
 }
 
 static void print_json(const struct checker *k)
@@ -75,13 +75,17 @@ static void print_json(const struct checker *k)
 	out_begin(&o, NULL, NULL);
 	out_string(&o, "file", NULL, k->c.layer[0]->path);
 	out_string(&o, "result", NULL, result_name(k));
+	out_string(&o, "severity", NULL, severity_name(k->f->worst));
 	out_begin_array(&o, "faults", NULL);
 	for (i = 0; i < k->f->nr; i++)
 		show_finding(&o, &k->f->v[i]);
 	out_end_array(&o);
 	out_number(&o, "faults_total", NULL, k->f->total);
 	out_number(&o, "leaked_bytes", NULL, k->f->leaked);
-	out_bool(&o, "repaired", NULL, k->repaired);
+	out_bool(&o, "repairable", NULL, mend_helps(k->c.layer[0], k->f, k->o));
+	out_bool(&o, "repaired", NULL, k->m.did);
+	if (k->o->repair)
+		show_parts(&o, &k->m);
 	if (k->o->azure)
 		out_string(&o, "azure", NULL, k->azure);
 	out_end(&o);
@@ -89,13 +93,45 @@ static void print_json(const struct checker *k)
 
 static void print_finding(const char *path, const struct finding *f)
 {
-	enum vhd_severity severity = vhd_fault_severity(f->fault);
-
 	printf("%s: ", path);
 	if (f->block != NO_BLOCK)
 		printf("block %u: ", f->block);
-	printf("%s [%s, %s]\n", vhd_fault_str(f->fault), vhd_fault_name(f->fault),
-	       severity_name(severity));
+	printf("%s [%s, %s]\n", finding_text(f->kind), finding_name(f->kind),
+	       severity_name(finding_severity(f->kind)));
+}
+
+static void print_repair(const char *path, const struct mend *m)
+{
+	char size[32], *saved = m->saved ? strdup(m->saved) : NULL;
+	unsigned int part;
+
+	for (part = 0; part < NR_MEND_PARTS; part++)
+		if (m->did & 1u << part && part != MEND_DROP && part != MEND_LEAKS)
+			printf("%s: %s repaired\n", path, mend_part_name(part));
+	if (m->dropped)
+		printf("%s: %u blocks dropped\n", path, m->dropped);
+	if (m->freed)
+		printf("%s: %s given back\n", path, human_size(m->freed, size));
+	if (saved) {
+		printable(saved);
+		printf("%s: the old metadata are kept in %s\n", path, saved);
+	}
+	free(saved);
+}
+
+/* What would help, and what only the user may decide. */
+static void print_hints(const char *path, const struct checker *k)
+{
+	const u64 *nr_of = k->f->nr_of;
+
+	if (!k->o->repair && mend_helps(k->c.layer[0], k->f, k->o))
+		printf("%s: 'vhdctl check --repair' mends it, or a part of it\n", path);
+	if (nr_of[VHD_FAULT_BAT_RANGE])
+		printf("%s: 'vhdctl check --repair --drop bad' gives up what is out of range\n",
+		       path);
+	if (nr_of[VHD_FAULT_BAT_OVERLAP])
+		printf("%s: 'vhdctl check --repair --drop N' gives up block N for another\n",
+		       path);
 }
 
 static void print_text(const struct checker *k)
@@ -113,12 +149,10 @@ static void print_text(const struct checker *k)
 		printf("%s: and %llu more\n", path, k->f->total - k->f->nr);
 	if (k->f->leaked)
 		printf("%s: %s used by nothing\n", path, human_size(k->f->leaked, size));
-	if (k->repaired)
-		printf("%s: footers repaired\n", path);
+	print_repair(path, &k->m);
 	if (k->azure)
 		printf("%s: not fit for Azure: %s\n", path, k->azure);
-	if (repair_wanted(k->f, img))
-		printf("%s: 'vhdctl check --repair' mends the footers\n", path);
+	print_hints(path, k);
 	printf("%s: %s\n", path, result_name(k));
 	free(path);
 }
@@ -158,19 +192,14 @@ static void verify_parent(struct checker *k)
 		chain_warn_times(&k->c);
 }
 
-/* Two rounds: a missing footer first, then one that lies on a block. */
 static int repair(struct checker *k, struct image *img)
 {
-	int round, ret = 0;
+	int ret;
 
-	for (round = 0; !ret && round < 2 && repair_wanted(k->f, img); round++) {
-		ret = repair_footers(img, k->f);
-		if (!ret)
-			ret = image_refresh_size(img);
-		if (!ret)
-			ret = findings_collect(k->f, img, k->o->size_rule);
-		k->repaired = !ret;
-	}
+	k->m = (struct mend){ .o = k->o, .img = img, .f = k->f };
+	ret = mend_all(&k->m);
+	if (ret && k->m.saved)
+		msg_warning("%s: the old metadata are kept in %s", img->path, k->m.saved);
 	return ret;
 }
 
@@ -191,7 +220,7 @@ static int examine(struct checker *k)
 	if (!ret && k->o->repair)
 		ret = repair(k, img);
 	if (ret)
-		return image_report(img, 0, ret);
+		return ret == -ECANCELED ? VHDCTL_ERROR : image_report(img, 0, ret);
 	verify_parent(k);
 	if (k->o->azure)
 		k->azure = azure_fault(img);
@@ -220,6 +249,16 @@ int check_main(const struct options *o)
 	struct checker k = { .o = o };
 	int ret = VHDCTL_ERROR;
 
+	if (!o->repair && (o->nr_drops || o->backup || o->no_backup)) {
+		msg_error("check: --drop and --backup go with --repair");
+		return VHDCTL_ERROR;
+	}
+	if (o->restore && o->repair) {
+		msg_error("check: --repair or --restore?");
+		return VHDCTL_ERROR;
+	}
+	if (o->restore)
+		return restore_main(o);
 	k.f = calloc(1, sizeof(*k.f));
 	if (k.f)
 		ret = examine(&k);
@@ -231,6 +270,7 @@ int check_main(const struct options *o)
 		ret = final_exit(&k);
 	}
 	chain_close(&k.c);
+	free(k.m.saved);
 	free(k.f);
 	return ret;
 }

@@ -15,11 +15,13 @@
  * struct children - what is known of the files of some directories
  * @c:	chain of the merge
  * @n:	its layer that changes
+ * @kin: those that get another parent
  * @s:	what was found
  */
 struct children {
 	struct chain *c;
 	unsigned int n;
+	const struct adopt *kin;
 	struct scan s;
 };
 
@@ -57,13 +59,18 @@ static const struct found *parent_found(const struct children *k, const struct f
 	return &k->s.v[f->parent];
 }
 
-/* The first file of the chain on the way up from @f; its own layer is none. */
+/*
+ * The first file of the chain on the way up from @f; its own layer is none. Those that
+ * get another parent, and all below them, show the same disk afterwards.
+ */
 static unsigned int enters_at(const struct children *k, const struct found *f)
 {
 	const struct found *parent;
 	unsigned int layer, steps;
 
 	for (steps = 0; steps <= VHD_MAX_DEPTH && scan_is_child(f); steps++) {
+		if (adopt_has(k->kin, f->dev, f->ino))
+			return NO_LAYER;
 		parent = parent_found(k, f);
 		layer = parent ? layer_of(k, parent) : layer_by_id(k, f->header.parent_uuid);
 		if (!parent || layer != NO_LAYER)
@@ -73,15 +80,23 @@ static unsigned int enters_at(const struct children *k, const struct found *f)
 	return NO_LAYER;
 }
 
-/* Below the first file of the chain all is as before: it hides what changes. */
 static bool would_change(const struct children *k, const struct found *f)
 {
-	unsigned int layer;
+	unsigned int layer = layer_of(k, f) == NO_LAYER ? enters_at(k, f) : NO_LAYER;
 
-	if (layer_of(k, f) != NO_LAYER)
-		return false;
-	layer = enters_at(k, f);
 	return layer != NO_LAYER && layer > 0 && layer <= k->n;
+}
+
+/*
+ * Below the first file of the chain all is as before, as it hides what changes; but who
+ * has merged it, and the files between, will remove them.
+ */
+static bool loses_parent(const struct children *k, const struct found *f)
+{
+	const struct found *parent = parent_found(k, f);
+
+	return layer_of(k, f) == NO_LAYER && enters_at(k, f) < k->n &&
+	       (!parent || layer_of(k, parent) != NO_LAYER);
 }
 
 /* A child whose header is damaged may be mended one day, and then reads something else. */
@@ -132,7 +147,7 @@ static int is_done(const struct children *k, bool *done)
 	return ret;
 }
 
-static int refuse(const struct children *k)
+static int refuse_changes(const struct children *k)
 {
 	unsigned int i;
 
@@ -145,18 +160,33 @@ static int refuse(const struct children *k)
 	return VHDCTL_BUSY;
 }
 
+static int refuse_orphans(const struct children *k)
+{
+	unsigned int i, nr = 0;
+
+	for (i = 0; i < k->s.nr; i++) {
+		if (!loses_parent(k, &k->s.v[i]))
+			continue;
+		msg_error("%s: is a child of a file that is merged", k->s.v[i].path);
+		nr++;
+	}
+	if (!nr)
+		return VHDCTL_OK;
+	msg_hint("nothing was changed; name it with --relink to make it a child of %s",
+		 k->c->layer[k->n]->path);
+	return VHDCTL_BUSY;
+}
+
 /**
- * children_check() - refuse a merge that would change other disks
- * @c:		chain after chain_load_bats()
- * @n:		its layer that would change
- * @o:		says which directories are looked through
+ * children_check() - refuse a merge that would change other disks, or take their parent
+ * @kin:	the merge, after chain_load_bats(), and who gets another parent
  *
  * Return: VHDCTL_OK, or another exit code after a message.
  */
-int children_check(struct chain *c, unsigned int n, const struct options *o)
+int children_check(const struct adopt *kin)
 {
-	struct children k = { .c = c, .n = n };
-	int ret = find_children(&k, o);
+	struct children k = { .c = kin->c, .n = kin->n, .kin = kin };
+	int ret = find_children(&k, kin->o);
 	bool done = true;
 	unsigned int i;
 
@@ -165,8 +195,8 @@ int children_check(struct chain *c, unsigned int n, const struct options *o)
 			ret = is_done(&k, &done);
 			break;
 		}
-	if (!ret && !done)
-		ret = refuse(&k);
+	if (!ret)
+		ret = done ? refuse_orphans(&k) : refuse_changes(&k);
 	scan_free(&k.s);
 	return ret;
 }

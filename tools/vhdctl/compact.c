@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "compact.h"
+#include "convert.h"
 #include "exec.h"
 #include "print.h"
 #include "sparse.h"
@@ -94,15 +95,29 @@ static int drop_block(struct compact *k, u32 block)
 	return VHDCTL_OK;
 }
 
+static u64 block_bytes(const struct compact *k, u64 nr)
+{
+	return nr * k->c.layer[0]->layout.block_sects << VHD_SECTOR_SHIFT;
+}
+
 static int drop_blocks(struct compact *k)
 {
 	const struct image *img = k->c.layer[0];
+	u64 all = block_bytes(k, img->allocated), done = 0;
+	struct progress p;
 	u32 block;
 	int ret = VHDCTL_OK;
 
-	for (block = 0; !ret && block < img->layout.entries; block++)
-		if (image_bat_entry(img, block) != VHD_BAT_UNUSED)
-			ret = drop_block(k, block);
+	progress_start(&p, k->o->progress);
+	for (block = 0; !ret && block < img->layout.entries; block++) {
+		if (image_bat_entry(img, block) == VHD_BAT_UNUSED)
+			continue;
+		progress_show(&p, done, all);
+		ret = drop_block(k, block);
+		done += block_bytes(k, 1);
+	}
+	if (!ret)
+		progress_end(&p, done);
 	return ret ? ret : flush_moves(k, &k->dropped);
 }
 
@@ -139,18 +154,25 @@ static struct placed *sort_blocks(const struct image *img, u32 *nr)
 static int move_sorted(struct compact *k, struct places *p, const struct placed *v, u32 nr)
 {
 	u64 fixed_end = k->c.layer[0]->layout.meta_end;
+	struct progress bar;
 	u32 i, to;
 	int ret = VHDCTL_OK, err;
 
+	progress_start(&bar, k->o->progress);
 	for (i = 0; !ret && i < nr && v[i].entry >= fixed_end; i++) {
 		err = places_next(p, v[i].entry, &to);
 		if (err)
 			return fail(k, err);
 		if (to == VHD_BAT_UNUSED)
 			break;
+		progress_show(&bar, block_bytes(k, i), block_bytes(k, nr));
 		ret = add_move(k, v[i].block, to, MOVE_BATCH, &k->moved);
 	}
-	return ret ? ret : flush_moves(k, &k->moved);
+	if (!ret)
+		ret = flush_moves(k, &k->moved);
+	if (!ret && k->moved)
+		progress_end(&bar, block_bytes(k, k->moved));
+	return ret;
 }
 
 static int move_blocks(struct compact *k)
@@ -203,7 +225,7 @@ static int refuse(const struct compact *k)
 	}
 	if (k->f->worst <= VHD_SEV_NOTE)
 		return VHDCTL_OK;
-	msg_error("%s: %s", img->path, vhd_fault_str(k->f->v[0].fault));
+	msg_error("%s: %s", img->path, findings_worst(k->f));
 	msg_hint("see 'vhdctl check %s'; nothing was changed", img->path);
 	return VHDCTL_CORRUPT;
 }
@@ -231,7 +253,7 @@ static int compact_blocks(struct compact *k)
 
 static int punch_image(struct compact *k)
 {
-	int ret = punch_zeros(k->c.layer[0], &k->punched);
+	int ret = punch_zeros(k->c.layer[0], &k->punched, k->o->progress);
 
 	return ret ? fail(k, ret) : VHDCTL_OK;
 }

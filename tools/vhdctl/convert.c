@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "convert.h"
+#include "print.h"
 
 #define MIB		(1ULL << 20)
 #define AZURE_MIN	(20 * MIB)
@@ -19,6 +20,8 @@ struct converter {
 	const char *to;
 	const char *type;	/* of the target: raw, fixed or dynamic */
 	struct source s;
+	u64 size;		/* of the target's disk, if it is not the source's */
+	u64 written;
 };
 
 static bool is_standard(const char *path)
@@ -69,6 +72,8 @@ static int check_words(const struct converter *c)
 		msg_error("convert: a %s image has no blocks; leave out --block-size", c->type);
 	else if (!raw && is_standard(c->to))
 		msg_error("convert: standard output takes only raw disks");
+	else if (is_standard(c->to) && c->o->json)
+		msg_error("convert: standard output cannot take both the disk and JSON");
 	else if (is_standard(c->to) && isatty(STDOUT_FILENO))
 		msg_error("convert: a disk is not for a terminal");
 	else if (is_standard(c->o->args[0]) && c->o->from && strcmp(c->o->from, "raw"))
@@ -95,6 +100,7 @@ static int pump_to(struct converter *c, enum target_kind kind, int fd)
 
 	target_init(&t, kind, c->to, fd);
 	ret = pump(&c->s, &t, c->o->progress);
+	c->written = t.written;
 	if (!ret && kind == TARGET_FLAT && c->s.stream && ftruncate(fd, c->s.size))
 		ret = target_fail(&t, errno);
 	if (!ret && kind == TARGET_DEVICE)
@@ -179,6 +185,7 @@ static int fill_dynamic(struct converter *c, const struct new_image *n, int fd,
 
 	if (!ret)
 		ret = pump(&c->s, &t, c->o->progress);
+	c->written = t.written;
 	if (!ret)
 		ret = target_finish_dynamic(&t, layout);
 	target_close(&t);
@@ -215,6 +222,7 @@ static int to_vhd(struct converter *c)
 		return VHDCTL_ERROR;
 	}
 	ret = c->o->azure ? fit_azure(c, &n) : VHDCTL_OK;
+	c->size = n.size;
 	return ret ? ret : image_build(&n);
 }
 
@@ -293,6 +301,32 @@ static int to_target(struct converter *c)
 	return strcmp(c->type, "raw") ? to_vhd(c) : to_raw_file(c);
 }
 
+/* What is not data are holes, or zeros that a device was told of. */
+static int print_result(const struct converter *c)
+{
+	struct out o = { .json = true };
+	u64 size = c->size ? c->size : c->s.size;
+	struct stat st;
+
+	if (stat(c->to, &st)) {
+		msg_error("%s: %s", c->to, strerror(errno));
+		return exit_of_errno(errno);
+	}
+	out_begin(&o, NULL, NULL);
+	out_string(&o, "source", NULL, c->o->args[0]);
+	out_string(&o, "target", NULL, c->to);
+	out_string(&o, "type", NULL, c->type);
+	out_number(&o, "size", NULL, size);
+	out_number(&o, "written_bytes", NULL, c->written);
+	out_number(&o, "zero_bytes", NULL, size - c->written);
+	if (S_ISREG(st.st_mode)) {
+		out_number(&o, "file_size", NULL, st.st_size);
+		out_number(&o, "stored", NULL, st.st_blocks * 512ULL);
+	}
+	out_end(&o);
+	return VHDCTL_OK;
+}
+
 /**
  * convert_main() - copy a disk to another format
  * @o:	command line
@@ -310,6 +344,8 @@ int convert_main(const struct options *o)
 		ret = open_source(&c);
 	if (!ret)
 		ret = to_target(&c);
+	if (!ret && o->json)
+		ret = print_result(&c);
 	source_close(&c.s);
 	return ret;
 }

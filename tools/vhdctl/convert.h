@@ -9,7 +9,7 @@
 #define CONVERT_PAGE	4096u
 
 /* Most that is moved at once, in bytes. */
-#define CONVERT_CHUNK	(1u << 20)
+#define CONVERT_CHUNK	(2u << 20)
 
 /**
  * struct direct_fd - a second way to a file, around the page cache
@@ -78,6 +78,7 @@ enum target_kind {
  * @bat:	its table as it will be on disk
  * @next:	first sector that nothing uses
  * @eof:	end of the file, in bytes
+ * @written:	result: bytes of the disk that were written as data
  */
 struct target {
 	const char *path;
@@ -92,6 +93,7 @@ struct target {
 	__be32 *bat;
 	u64 next;
 	u64 eof;
+	u64 written;
 };
 
 /* direct.c */

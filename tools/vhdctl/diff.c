@@ -75,7 +75,8 @@ static int print_diff(struct chain *a, struct chain *b, const struct options *op
 	describe(o, "a", a->layer[0]);
 	describe(o, "b", b->layer[0]);
 	out_begin_array(o, "runs", NULL);
-	ret = diff_disks(a, b, size_a > size_b ? size_a : size_b, add_run, &p);
+	ret = diff_disks(a, b, size_a > size_b ? size_a : size_b, add_run, &p,
+			 opts->progress);
 	print_run(&p);
 	out_end_array(o);
 	out_number(o, "differ", NULL, p.differ << VHD_SECTOR_SHIFT);

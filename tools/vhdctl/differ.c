@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "convert.h"
 #include "differ.h"
 
 #define PIECE_SECTS	2048u
@@ -25,6 +26,8 @@ struct differ {
 	struct side b;
 	diff_fn fn;
 	void *ctx;
+	u64 end;
+	struct progress progress;
 };
 
 static int look(struct side *s, u64 pos, u64 end)
@@ -59,6 +62,11 @@ static void look_for_hole(struct side *s)
 		return;
 	s->run.answer = VHD_ZERO;
 	s->run.sects = min_t(u64, s->run.sects, (data - at) >> VHD_SECTOR_SHIFT);
+}
+
+static void show(struct differ *d, u64 pos)
+{
+	progress_show(&d->progress, pos << VHD_SECTOR_SHIFT, d->end << VHD_SECTOR_SHIFT);
 }
 
 static bool is_shared(const struct differ *d)
@@ -119,6 +127,7 @@ static int compare(struct differ *d, u64 nr)
 
 	for (done = 0; !ret && done < nr; done += piece) {
 		piece = min_t(u64, PIECE_SECTS, nr - done);
+		show(d, d->a.run.start + done);
 		ret = fetch(&d->a, done, piece);
 		if (!ret)
 			ret = fetch(&d->b, done, piece);
@@ -134,6 +143,7 @@ static int compare_all(struct differ *d, u64 end)
 	int ret = VHDCTL_OK;
 
 	for (pos = 0; !ret && pos < end; pos += nr) {
+		show(d, pos);
 		ret = look(&d->a, pos, end);
 		if (!ret)
 			ret = look(&d->b, pos, end);
@@ -146,6 +156,8 @@ static int compare_all(struct differ *d, u64 end)
 		if (d->a.run.answer == VHD_DATA || d->b.run.answer == VHD_DATA)
 			ret = compare(d, nr);
 	}
+	if (!ret)
+		progress_end(&d->progress, end << VHD_SECTOR_SHIFT);
 	return ret;
 }
 
@@ -156,14 +168,17 @@ static int compare_all(struct differ *d, u64 end)
  * @end:	virtual sector to stop before; behind its end a disk is zeros
  * @differ:	called for each stretch, in order; neighbours are not merged
  * @ctx:	for @differ
+ * @progress:	say on standard error how far it is
  *
  * Return: VHDCTL_OK, or another exit code after a message.
  */
-int diff_disks(struct chain *a, struct chain *b, u64 end, diff_fn differ, void *ctx)
+int diff_disks(struct chain *a, struct chain *b, u64 end, diff_fn differ, void *ctx,
+	       bool progress)
 {
-	struct differ d = { .a.c = a, .b.c = b, .fn = differ, .ctx = ctx };
+	struct differ d = { .a.c = a, .b.c = b, .fn = differ, .ctx = ctx, .end = end };
 	int ret = VHDCTL_ERROR;
 
+	progress_start(&d.progress, progress);
 	d.a.buf = malloc(PIECE_SECTS * VHD_SECTOR_SIZE);
 	d.b.buf = malloc(PIECE_SECTS * VHD_SECTOR_SIZE);
 	if (d.a.buf && d.b.buf)

@@ -23,6 +23,7 @@ struct diff_run {
 /* Returns VHDCTL_OK, or an exit code after a message, which ends the comparison. */
 typedef int (*diff_fn)(void *ctx, const struct diff_run *run);
 
-int diff_disks(struct chain *a, struct chain *b, u64 end, diff_fn differ, void *ctx);
+int diff_disks(struct chain *a, struct chain *b, u64 end, diff_fn differ, void *ctx,
+	       bool progress);
 
 #endif /* VHDCTL_DIFFER_H */

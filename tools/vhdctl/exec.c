@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -150,6 +151,35 @@ int exec_plan(struct image *img, struct vhd_plan *plan)
 
 	while (!ret && vhd_plan_next(plan, &step))
 		ret = exec_step(&x, &step);
+	if (!ret && fsync(img->fd))
+		ret = -errno;
+	return ret;
+}
+
+/**
+ * exec_write() - replace what lies in one place
+ * @img:	an image open for writing and exclusively locked
+ * @data:	what shall be there
+ * @len:	bytes
+ * @pos:	bytes
+ *
+ * Only sectors that change are written, in any order: whoever calls this knows that
+ * every subset of them is valid.
+ *
+ * Return: 0 when all is durable, or a negative errno.
+ */
+int exec_write(struct image *img, const void *data, size_t len, u64 pos)
+{
+	u8 old[VHD_SECTOR_SIZE];
+	const u8 *new = data;
+	size_t at, nr;
+	int ret = 0;
+
+	for (at = 0; !ret && at < len; at += nr) {
+		nr = min_t(size_t, len - at, sizeof(old));
+		if (image_read(img, old, nr, pos + at) || memcmp(old, new + at, nr))
+			ret = image_write(img, new + at, nr, pos + at);
+	}
 	if (!ret && fsync(img->fd))
 		ret = -errno;
 	return ret;

@@ -8,6 +8,7 @@
 #include "vhd_relink.h"
 
 int exec_plan(struct image *img, struct vhd_plan *plan);
+int exec_write(struct image *img, const void *data, size_t len, u64 pos);
 int exec_moves(struct image *img, const struct vhd_move *move, u32 nr);
 int exec_commit(struct image *img, const struct vhd_change *change, u32 nr, u8 *const *bitmap);
 int exec_resize(struct image *img, const struct vhd_size_change *change,

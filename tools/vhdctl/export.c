@@ -26,6 +26,7 @@
  * @bitmap:	of @block, not written yet
  * @block:	being filled, NO_BLOCK if none
  * @next:	first sector behind what is used
+ * @progress:	say how far it is
  */
 struct exporter {
 	const struct new_image *n;
@@ -37,6 +38,7 @@ struct exporter {
 	u8 *bitmap;
 	u32 block;
 	u64 next;
+	bool progress;
 };
 
 static int fail(const struct exporter *e, int err)
@@ -155,7 +157,8 @@ static int fill(const struct new_image *n, int fd, struct vhd_create_layout *lay
 	if (!ret)
 		ret = chain_load_bats(&e->now);
 	if (!ret)
-		ret = diff_disks(&e->since, &e->now, n->size >> VHD_SECTOR_SHIFT, put, e);
+		ret = diff_disks(&e->since, &e->now, n->size >> VHD_SECTOR_SHIFT, put, e,
+				 e->progress);
 	return ret ? ret : finish(e, layout);
 }
 
@@ -167,7 +170,7 @@ static int fill(const struct new_image *n, int fd, struct vhd_create_layout *lay
  */
 int export_main(const struct options *o)
 {
-	struct exporter e = { .n = NULL };
+	struct exporter e = { .progress = o->progress };
 	struct new_image n = {
 		.path = o->args[1],
 		.block_size = o->block_size,

@@ -130,7 +130,7 @@ int image_open(struct image *img, const char *path, const struct image_how *how)
 }
 
 /**
- * image_refresh_size() - see how long a file has become
+ * image_refresh_size() - see how long a file has become, and when
  * @img:	an open image; nothing changes for a block device
  *
  * Return: 0 or a negative errno.
@@ -144,6 +144,7 @@ int image_refresh_size(struct image *img)
 	if (fstat(img->fd, &st))
 		return -errno;
 	img->size = st.st_size;
+	img->mtime = st.st_mtime - VHD_EPOCH;
 	return 0;
 }
 
@@ -298,6 +299,29 @@ static bool has_batmap(const struct image *img, struct vhd_batmap *b)
 }
 
 /**
+ * image_lay_out() - see where everything lies
+ * @img:	with footer, its place and header
+ * @rule:	which field gives the size of the disk
+ *
+ * Return: 0, or a negative errno with img->fault set if a check failed.
+ */
+int image_lay_out(struct image *img, enum vhd_size_rule rule)
+{
+	u64 end_sect = img->size >> VHD_SECTOR_SHIFT;
+	enum vhd_fault fault;
+	struct vhd_batmap b;
+
+	if (img->choice.place == VHD_FOOTER_END)
+		end_sect = (img->size - VHD_SECTOR_SIZE) >> VHD_SECTOR_SHIFT;
+	fault = vhd_layout_init(&img->layout, &img->footer, &img->header, end_sect, rule);
+	if (fault)
+		return fail(img, fault);
+	if (img->layout.type != VHD_TYPE_FIXED && has_batmap(img, &b))
+		vhd_layout_set_batmap(&img->layout, &b);
+	return 0;
+}
+
+/**
  * image_load() - read and check footers, header and layout
  * @img:	an open image
  * @rule:	which field gives the size of the disk
@@ -306,9 +330,6 @@ static bool has_batmap(const struct image *img, struct vhd_batmap *b)
  */
 int image_load(struct image *img, enum vhd_size_rule rule)
 {
-	u64 end_sect = img->size >> VHD_SECTOR_SHIFT;
-	enum vhd_fault fault;
-	struct vhd_batmap b;
 	int ret;
 
 	img->fault = VHD_OK;
@@ -319,16 +340,7 @@ int image_load(struct image *img, enum vhd_size_rule rule)
 		ret = choose_footer(img);
 	if (!ret)
 		ret = read_header(img);
-	if (ret)
-		return ret;
-	if (img->choice.place == VHD_FOOTER_END)
-		end_sect = (img->size - VHD_SECTOR_SIZE) >> VHD_SECTOR_SHIFT;
-	fault = vhd_layout_init(&img->layout, &img->footer, &img->header, end_sect, rule);
-	if (fault)
-		return fail(img, fault);
-	if (img->layout.type != VHD_TYPE_FIXED && has_batmap(img, &b))
-		vhd_layout_set_batmap(&img->layout, &b);
-	return 0;
+	return ret ? ret : image_lay_out(img, rule);
 }
 
 /**

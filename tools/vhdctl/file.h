@@ -81,6 +81,7 @@ int image_open_found(struct image *img, const char *path, int path_fd,
 int image_refresh_size(struct image *img);
 int image_lock(struct image *img, bool write);
 int image_load(struct image *img, enum vhd_size_rule rule);
+int image_lay_out(struct image *img, enum vhd_size_rule rule);
 void image_set_raw(struct image *img);
 void image_close(struct image *img);
 int image_read(const struct image *img, void *buf, size_t len, u64 pos);
@@ -90,6 +91,7 @@ int image_report(const struct image *img, unsigned int layer, int err);
 
 /* bat.c */
 int image_load_bat(struct image *img, bat_fault_fn report, void *ctx);
+int image_used_by_all(const struct image *img, u64 *end);
 u32 image_bat_entry(const struct image *img, u32 block);
 const u8 *image_bitmap(struct image *img, u32 block);
 

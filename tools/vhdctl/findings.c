@@ -9,21 +9,21 @@
 #include "findings.h"
 
 /**
- * findings_add() - note a fault
+ * findings_add() - note a fault or a sign
  * @f:		result so far
- * @fault:	what
+ * @kind:	&enum vhd_fault or &enum sign
  * @block:	its block or NO_BLOCK
  */
-void findings_add(struct findings *f, enum vhd_fault fault, u32 block)
+void findings_add(struct findings *f, unsigned int kind, u32 block)
 {
-	enum vhd_severity severity = vhd_fault_severity(fault);
+	enum vhd_severity severity = finding_severity(kind);
 
 	if (f->nr < MAX_FINDINGS)
-		f->v[f->nr++] = (struct finding){ .fault = fault, .block = block };
+		f->v[f->nr++] = (struct finding){ .kind = kind, .block = block };
 	f->total++;
+	f->nr_of[kind]++;
 	if (severity > f->worst)
 		f->worst = severity;
-	f->cut |= fault == VHD_FAULT_BLOCK_CUT;
 }
 
 static void check_footers(struct findings *f, const struct image *img)
@@ -36,13 +36,19 @@ static void check_footers(struct findings *f, const struct image *img)
 		findings_add(f, VHD_FAULT_FOOTER_COPY, NO_BLOCK);
 }
 
-static enum vhd_fault check_text(const struct image *img, const struct vhd_locator_ref *ref)
+/**
+ * locator_text() - does the text of a parent locator decode
+ * @img:	an image of which footer, header and layout are known
+ * @ref:	from vhd_locator_get()
+ *
+ * Return: VHD_OK, also if it has no text that anybody could read.
+ */
+enum vhd_fault locator_text(const struct image *img, const struct vhd_locator_ref *ref)
 {
 	char path[4 * PATH_MAX];
 	enum vhd_fault fault;
 	char *data;
 
-	/* These two have no text that anybody could read. */
 	if (!ref->length || ref->code == VHD_PLATFORM_MAC || ref->code == VHD_PLATFORM_WI2R ||
 	    ref->code == VHD_PLATFORM_WI2K)
 		return VHD_OK;
@@ -54,25 +60,47 @@ static enum vhd_fault check_text(const struct image *img, const struct vhd_locat
 	return fault;
 }
 
-static void check_locators(struct findings *f, const struct image *img)
+/**
+ * locator_place() - do the data of a parent locator lie where they may
+ * @img:	an image of which footer, header and layout are known
+ * @slot:	0 to 7
+ * @ref:	filled, see vhd_locator_get()
+ *
+ * Return: VHD_OK, VHD_FAULT_LOCATOR_RANGE, VHD_FAULT_LOCATOR_OVERLAP if they lie on other
+ * metadata, or VHD_FAULT_LOCATOR_CODE.
+ */
+enum vhd_fault locator_place(const struct image *img, unsigned int slot,
+			     struct vhd_locator_ref *ref)
 {
 	u64 size = min_t(u64, img->size, img->layout.end << VHD_SECTOR_SHIFT);
+	enum vhd_fault fault = vhd_locator_get(&img->header, slot, size, ref);
+	const struct vhd_extent *text = &img->layout.locator[slot];
+	struct vhd_layout others = img->layout;
+
+	memset(others.locator, 0, sizeof(others.locator));
+	if (fault != VHD_FAULT_LOCATOR_RANGE && text->sects &&
+	    vhd_layout_hits_metadata(&others, text->sect, text->sects))
+		return VHD_FAULT_LOCATOR_OVERLAP;
+	return fault;
+}
+
+static void check_locators(struct findings *f, const struct image *img)
+{
 	struct vhd_locator_ref ref;
-	enum vhd_fault fault;
+	enum vhd_fault fault, text;
 	unsigned int slot;
 
 	if (img->layout.type != VHD_TYPE_DIFFERENCING)
 		return;
 	for (slot = 0; slot < VHD_LOCATORS; slot++) {
-		fault = vhd_locator_get(&img->header, slot, size, &ref);
-		if (!fault)
-			fault = check_text(img, &ref);
+		fault = locator_place(img, slot, &ref);
+		text = fault && fault != VHD_FAULT_LOCATOR_OVERLAP ? VHD_OK :
+		       locator_text(img, &ref);
+		if (text)
+			findings_add(f, text, NO_BLOCK);
 		if (fault)
 			findings_add(f, fault, NO_BLOCK);
 	}
-	fault = vhd_locator_check(&img->header, &img->layout, img->size);
-	if (fault == VHD_FAULT_LOCATOR_OVERLAP)
-		findings_add(f, fault, NO_BLOCK);
 }
 
 static void note_bat_fault(void *ctx, enum vhd_fault fault, u32 block)
@@ -159,18 +187,6 @@ static u64 leaked_bytes(const struct image *img, u64 from, u64 to)
 	return stored > ((to - from) / stride + 1) * 2 * LEFT_BY_DISCARD ? stored : 0;
 }
 
-static u64 sum_gaps(const struct extents *e, const struct image *img, u64 end)
-{
-	u64 pos = 0, sum = 0;
-	size_t i;
-
-	for (i = 0; i < e->nr; i++) {
-		sum += leaked_bytes(img, pos, e->v[i].sect);
-		pos = max_t(u64, pos, e->v[i].sect + e->v[i].nr);
-	}
-	return sum + leaked_bytes(img, pos, end);
-}
-
 /**
  * extents_collect() - every known structure of an image, in the order of the file
  * @e:		result; free @e->v
@@ -192,21 +208,67 @@ int extents_collect(struct extents *e, const struct image *img)
 	return 0;
 }
 
-/*
+/**
+ * gaps_walk() - every gap that stores what nothing uses
+ * @img:	an image after image_load_bat(), without faulty blocks
+ * @visit:	called with each in sectors and the bytes it stores; returns 0 to go on
+ * @ctx:	for @visit
+ *
  * Smaller gaps are no leaks: they come from alignment, and no block fits into
  * them. On a block device the space before the footer is the reserve.
+ *
+ * Return: 0 or a negative errno.
  */
-static int count_leaks(struct findings *f, const struct image *img)
+int gaps_walk(const struct image *img, gap_fn visit, void *ctx)
 {
-	u64 end = img->block_device ? 0 : img->layout.end;
+	u64 pos = 0, next, end = img->block_device ? 0 : img->layout.end, stored;
 	struct extents e;
+	size_t i;
 	int ret = extents_collect(&e, img);
 
-	if (ret)
-		return ret;
-	f->leaked = sum_gaps(&e, img, end);
+	for (i = 0; !ret && i <= e.nr; i++) {
+		next = i < e.nr ? e.v[i].sect : end;
+		stored = leaked_bytes(img, pos, next);
+		if (stored)
+			ret = visit(ctx, pos, next, stored);
+		if (i < e.nr)
+			pos = max_t(u64, pos, next + e.v[i].nr);
+	}
 	free(e.v);
+	return ret;
+}
+
+static int add_leak(void *ctx, u64 sect, u64 end, u64 stored)
+{
+	struct findings *f = ctx;
+
+	(void)sect;
+	(void)end;
+	f->leaked += stored;
 	return 0;
+}
+
+/**
+ * findings_judge() - check one image that is loaded
+ * @f:		result, reset first
+ * @img:	an image of which footer, header and layout are known
+ *
+ * Return: see findings_collect().
+ */
+int findings_judge(struct findings *f, struct image *img)
+{
+	int ret;
+
+	memset(f, 0, sizeof(*f));
+	check_footers(f, img);
+	if (img->layout.type == VHD_TYPE_FIXED)
+		return 0;
+	check_locators(f, img);
+	ret = image_load_bat(img, note_bat_fault, f);
+	/* Where blocks are faulty, nobody can tell what is used. */
+	if (!ret && f->worst < VHD_SEV_BLOCK)
+		ret = gaps_walk(img, add_leak, f);
+	return ret ? ret : signs_collect(f, img);
 }
 
 /**
@@ -220,23 +282,11 @@ static int count_leaks(struct findings *f, const struct image *img)
  */
 int findings_collect(struct findings *f, struct image *img, enum vhd_size_rule rule)
 {
-	int ret;
+	int ret = image_load(img, rule);
 
+	if (!img->fault)
+		return ret ? ret : findings_judge(f, img);
 	memset(f, 0, sizeof(*f));
-	ret = image_load(img, rule);
-	if (img->fault) {
-		findings_add(f, img->fault, NO_BLOCK);
-		return 0;
-	}
-	if (ret)
-		return ret;
-	check_footers(f, img);
-	if (img->layout.type == VHD_TYPE_FIXED)
-		return 0;
-	check_locators(f, img);
-	ret = image_load_bat(img, note_bat_fault, f);
-	/* Where blocks are faulty, nobody can tell what is used. */
-	if (!ret && f->worst < VHD_SEV_BLOCK)
-		ret = count_leaks(f, img);
-	return ret;
+	findings_add(f, img->fault, NO_BLOCK);
+	return 0;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "differ.h"
 #include "edit.h"
 #include "findings.h"
 #include "merge.h"
@@ -17,6 +18,8 @@ struct merge {
 	struct chain c;
 	unsigned int n;		/* the layer that all above it go into */
 	struct absorb a;
+	struct adopt kin;
+	struct chain made;	/* the new file, if children shall get it */
 	u64 size_before, size_after;
 };
 
@@ -31,9 +34,10 @@ static int find_ancestor(struct merge *m)
 	struct image img;
 	int ret;
 
-	m->n = 1;
+	m->n = m->o->out ? m->c.nr - 1 : 1;
 	if (!m->o->into)
 		return VHDCTL_OK;
+	m->n = 1;
 	ret = image_open(&img, m->o->into, &how);
 	if (ret) {
 		ret = image_report(&img, 0, ret);
@@ -61,7 +65,15 @@ static int open_chain(struct merge *m)
 	return VHDCTL_UNSUPPORTED;
 }
 
-static int check_sound(struct image *img, unsigned int layer, enum vhd_size_rule rule)
+/**
+ * merge_check_sound() - refuse a file with faults
+ * @img:	loaded and locked
+ * @layer:	for messages
+ * @rule:	which field gives the size
+ *
+ * Return: VHDCTL_OK, or another exit code after a message.
+ */
+int merge_check_sound(struct image *img, unsigned int layer, enum vhd_size_rule rule)
 {
 	struct findings *f;
 	int ret;
@@ -75,7 +87,7 @@ static int check_sound(struct image *img, unsigned int layer, enum vhd_size_rule
 	if (ret) {
 		ret = image_report(img, layer, ret);
 	} else if (f->worst > VHD_SEV_NOTE) {
-		msg_error("%s (layer %u): %s", img->path, layer, vhd_fault_str(f->v[0].fault));
+		msg_error("%s (layer %u): %s", img->path, layer, findings_worst(f));
 		msg_hint("see 'vhdctl check %s'; nothing was changed", img->path);
 		ret = VHDCTL_CORRUPT;
 	}
@@ -90,7 +102,7 @@ static int check_sources(struct merge *m, unsigned int nr)
 	int ret = VHDCTL_OK;
 
 	for (i = 0; !ret && i < nr; i++)
-		ret = check_sound(m->c.layer[i], i, m->o->size_rule);
+		ret = merge_check_sound(m->c.layer[i], i, m->o->size_rule);
 	return ret;
 }
 
@@ -103,7 +115,9 @@ static int check_sizes(const struct merge *m)
 		return VHDCTL_OK;
 	msg_error("%s: its disk has %llu bytes, and that of %s %llu", target(m)->path, to,
 		  m->c.layer[0]->path, from);
-	msg_hint("merge into a new file with --out, or make it larger first");
+	msg_hint("merge into a new file with --out");
+	if (!target(m)->raw)
+		msg_hint("or make it larger: vhdctl resize %s %llu", target(m)->path, from);
 	return VHDCTL_UNSUPPORTED;
 }
 
@@ -179,15 +193,19 @@ static int prepare(struct merge *m)
 
 	if (!ret)
 		ret = check_sources(m, m->n);
+	if (!ret)
+		ret = adopt_open(&m->kin);
 	if (!ret && m->o->dry_run)
-		ret = check_sound(target(m), m->n, m->o->size_rule);
+		ret = merge_check_sound(target(m), m->n, m->o->size_rule);
 	else if (!ret)
 		ret = take_target(m);
 	if (!ret)
 		ret = check_target(m) ?: check_link(m);
 	if (!ret)
 		ret = chain_load_bats(&m->c);
-	return ret ? ret : children_check(&m->c, m->n, m->o);
+	if (!ret)
+		ret = adopt_check(&m->kin);
+	return ret ? ret : children_check(&m->kin);
 }
 
 static int merge_into(struct merge *m)
@@ -204,6 +222,8 @@ static int merge_into(struct merge *m)
 	m->size_before = target(m)->size;
 	ret = absorb(&m->a);
 	m->size_after = target(m)->size;
+	if (!ret && !m->o->dry_run)
+		ret = adopt_all(&m->kin, target(m));
 	return ret;
 }
 
@@ -212,7 +232,7 @@ static int count_data(struct merge *m)
 {
 	u64 end = m->c.layer[0]->layout.capacity, pos;
 	struct owner_run run;
-	int ret = chain_load_bats(&m->c);
+	int ret = VHDCTL_OK;
 
 	for (pos = 0; !ret && pos < end; pos += run.sects) {
 		ret = walk_step(&m->c, pos, end, &run);
@@ -222,7 +242,7 @@ static int count_data(struct merge *m)
 	return ret;
 }
 
-static int write_new(struct merge *m)
+static int write_file(struct merge *m)
 {
 	struct options o = *m->o;
 	char *args[2];
@@ -231,6 +251,7 @@ static int write_new(struct merge *m)
 	args[1] = (char *)m->o->out;
 	o.args = args;
 	o.nr_args = ARRAY_SIZE(args);
+	o.json = false;
 	if (m->n + 1 < m->c.nr) {
 		o.since = m->c.layer[m->n + 1]->path;
 		return export_main(&o);
@@ -241,15 +262,92 @@ static int write_new(struct merge *m)
 	return convert_main(&o);
 }
 
+static int stop_at_once(void *ctx, const struct diff_run *run)
+{
+	(void)ctx;
+	(void)run;
+	return VHDCTL_DIFFER;
+}
+
+static bool has_same_parent(const struct merge *m, const struct image *img)
+{
+	bool child = img->layout.type == VHD_TYPE_DIFFERENCING;
+
+	if (m->n + 1 == m->c.nr)
+		return !child;
+	return child && !memcmp(img->header.parent_uuid, m->c.layer[m->n + 1]->footer.uuid,
+				sizeof(img->header.parent_uuid));
+}
+
+static int shows_same(struct merge *m, struct image *img, bool *same)
+{
+	struct chain disk = { .layer = { img }, .nr = 1 };
+	u64 end = m->c.layer[0]->layout.capacity;
+	unsigned int i;
+	int ret;
+
+	*same = false;
+	if (!has_same_parent(m, img) || img->layout.capacity != end)
+		return VHDCTL_OK;
+	for (i = m->n + 1; i < m->c.nr; i++)
+		disk.layer[disk.nr++] = m->c.layer[i];
+	ret = chain_load_bats(&disk);
+	if (!ret)
+		ret = diff_disks(&disk, &m->c, end, stop_at_once, NULL, false);
+	*same = !ret;
+	return ret == VHDCTL_DIFFER ? VHDCTL_OK : ret;
+}
+
+/* A run that was interrupted among the children has made the new file already. */
+static int find_made(struct merge *m)
+{
+	bool same = false;
+	int ret = VHDCTL_OK;
+
+	if (!m->o->nr_relinks)
+		return VHDCTL_OK;
+	if (!chain_open_leaf(&m->made, m->o->out, m->o, false))
+		ret = shows_same(m, m->made.layer[0], &same);
+	if (same)
+		m->kin.made = m->made.layer[0];
+	else
+		chain_close(&m->made);
+	return ret;
+}
+
+static int write_new(struct merge *m)
+{
+	int ret = m->kin.made ? VHDCTL_OK : write_file(m);
+
+	if (ret || !m->kin.nr)
+		return ret;
+	if (!m->kin.made)
+		ret = chain_open_leaf(&m->made, m->o->out, m->o, false);
+	if (ret)
+		return m->made.nr ? image_report(m->made.layer[0], 0, ret) : VHDCTL_ERROR;
+	return adopt_all(&m->kin, m->made.layer[0]);
+}
+
+static int prepare_out(struct merge *m)
+{
+	int ret = check_sources(m, m->n + 1);
+
+	m->kin.out = true;
+	if (!ret)
+		ret = chain_load_bats(&m->c);
+	if (!ret)
+		ret = find_made(m);
+	if (!ret)
+		ret = adopt_open(&m->kin);
+	return ret ? ret : adopt_check(&m->kin);
+}
+
 /* What the last one would become, with its parent, if it has one. */
 static int merge_out(struct merge *m)
 {
 	struct stat st;
-	int ret;
+	int ret = prepare_out(m);
 
-	if (!m->o->into)
-		m->n = m->c.nr - 1;
-	ret = check_sources(m, m->n + 1);
 	if (!ret)
 		ret = count_data(m);
 	if (ret || m->o->dry_run)
@@ -274,6 +372,7 @@ static const char *result_path(const struct merge *m)
 static void print_json(const struct merge *m)
 {
 	struct out o = { .json = true };
+	unsigned int i;
 
 	out_begin(&o, NULL, NULL);
 	out_string(&o, "file", NULL, m->c.layer[0]->path);
@@ -284,6 +383,10 @@ static void print_json(const struct merge *m)
 	out_number(&o, "new_blocks", NULL, m->a.new_blocks);
 	out_number(&o, "size_before", NULL, m->size_before);
 	out_number(&o, "size_after", NULL, m->size_after);
+	out_begin_array(&o, "relinked", NULL);
+	for (i = 0; i < m->kin.nr; i++)
+		out_string(&o, NULL, NULL, m->kin.v[i].img->path);
+	out_end_array(&o);
 	out_end(&o);
 }
 
@@ -299,6 +402,8 @@ static void print_text(const struct merge *m)
 	       human_size(m->a.written, text), nr, nr == 1 ? "file" : "files");
 	if (!m->o->out)
 		printf(", %llu new blocks", m->a.new_blocks);
+	if (m->kin.nr)
+		printf(", %u %s relinked", m->kin.nr, m->kin.nr == 1 ? "child" : "children");
 	putchar('\n');
 	free(path);
 }
@@ -318,12 +423,17 @@ int merge_main(const struct options *o)
 		return VHDCTL_ERROR;
 	m->o = o;
 	ret = open_chain(m);
+	m->kin.o = o;
+	m->kin.c = &m->c;
+	m->kin.n = m->n;
 	if (!ret)
 		ret = o->out ? merge_out(m) : merge_into(m);
 	if (!ret && o->json)
 		print_json(m);
 	else if (!ret)
 		print_text(m);
+	adopt_close(&m->kin);
+	chain_close(&m->made);
 	chain_close(&m->c);
 	free(m);
 	return ret;

@@ -57,7 +57,40 @@ struct absorb {
 /* absorb.c */
 int absorb(struct absorb *a);
 
+/**
+ * struct adopt - children that get another parent when all else is done
+ * @o:		names them
+ * @c:		chain of the merge
+ * @n:		the last of its layers whose children they may be
+ * @out:	a new file takes over, instead of that layer
+ * @made:	that file, if an earlier run has made it; its children may be named too
+ * @v:		they
+ * @nr:		how many
+ */
+struct adopt {
+	const struct options *o;
+	struct chain *c;
+	unsigned int n;
+	bool out;
+	const struct image *made;
+	struct adopted {
+		struct image *img;
+		unsigned int layer;	/* whose child it is */
+	} *v;
+	unsigned int nr;
+};
+
+/* adopt.c */
+int adopt_open(struct adopt *a);
+int adopt_check(struct adopt *a);
+bool adopt_has(const struct adopt *a, dev_t dev, ino_t ino);
+int adopt_all(struct adopt *a, struct image *parent);
+void adopt_close(struct adopt *a);
+
 /* children.c */
-int children_check(struct chain *c, unsigned int n, const struct options *o);
+int children_check(const struct adopt *kin);
+
+/* merge.c */
+int merge_check_sound(struct image *img, unsigned int layer, enum vhd_size_rule rule);
 
 #endif /* VHDCTL_MERGE_H */

@@ -7,9 +7,11 @@
  * are put aside wherever they arrive, and nl_wait() looks there first.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <libmnl/libmnl.h>
 #include <linux/genetlink.h>
 #include <poll.h>
+#include <sched.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -200,6 +202,7 @@ static int report_no_family(int err)
 	if (err == -ENOENT) {
 		msg_error("the vhdblk driver is not loaded, and loading it failed");
 		msg_hint("try 'modprobe vhdblk' as root; is the module installed for this kernel?");
+		msg_hint("a container with a network of its own has to ask the host");
 	} else {
 		msg_error("cannot talk to the vhdblk driver: %s", strerror(-err));
 	}
@@ -221,6 +224,27 @@ static int connect_kernel(struct nl *nl)
 	return 0;
 }
 
+/*
+ * The driver answers in the first network namespace only, and who may use it may enter
+ * that; nothing else here has to do with networks. In a container with processes of its
+ * own there is no way out, and should not be.
+ */
+static int find_in_first_net(struct nl *nl)
+{
+	int fd = open("/proc/1/ns/net", O_RDONLY | O_CLOEXEC), ret = -ENOENT;
+
+	if (fd < 0)
+		return ret;
+	if (!setns(fd, CLONE_NEWNET)) {
+		mnl_socket_close(nl->sock);
+		ret = connect_kernel(nl);
+		if (!ret)
+			ret = resolve_family(nl);
+	}
+	close(fd);
+	return ret;
+}
+
 /**
  * nl_open() - find the driver
  * @load_module:	load its module if it is not there
@@ -237,6 +261,8 @@ struct nl *nl_open(bool load_module, int *exit_code)
 
 	if (!ret)
 		ret = resolve_family(nl);
+	if (ret == -ENOENT)
+		ret = find_in_first_net(nl);
 	if (ret == -ENOENT && load_module) {
 		run_modprobe();
 		ret = resolve_family(nl);

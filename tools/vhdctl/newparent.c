@@ -40,6 +40,20 @@ static struct options for_chains(const struct options *o)
 }
 
 /**
+ * new_parent_has_id() - can children name it
+ * @parent:	loaded
+ *
+ * Return: VHDCTL_OK, or another exit code after a message.
+ */
+int new_parent_has_id(const struct image *parent)
+{
+	if (!uuid_is_null(parent->footer.uuid))
+		return VHDCTL_OK;
+	msg_error("%s: has no unique id, so no child can name it", parent->path);
+	return VHDCTL_UNSUPPORTED;
+}
+
+/**
  * new_parent_open() - open and lock the new parent, and its parents
  * @parents:	empty; filled, to be closed in any case
  * @o:		the first of its parents, of the file that will be its child
@@ -55,15 +69,12 @@ int new_parent_open(struct chain *parents, const struct options *o)
 
 	if (!ret)
 		ret = refuse_cycle(parents, o);
-	if (ret || !uuid_is_null(parents->layer[0]->footer.uuid))
-		return ret;
-	msg_error("%s: has no unique id, so no child can name it", o->parents[0]);
-	return VHDCTL_UNSUPPORTED;
+	return ret ? ret : new_parent_has_id(parents->layer[0]);
 }
 
 struct comparison {
 	struct chain child;
-	u64 at;			/* byte where what shows through differs */
+	u64 at;			/* sector where what shows through differs */
 };
 
 /* What the child itself holds hides the difference. */
@@ -80,10 +91,30 @@ static int shows_through(void *ctx, const struct diff_run *run)
 			return ret;
 		if (own.answer == VHD_DATA)
 			continue;
-		k->at = pos << VHD_SECTOR_SHIFT;
+		k->at = pos;
 		return VHDCTL_ID_MISMATCH;
 	}
 	return VHDCTL_OK;
+}
+
+/**
+ * new_parent_compare() - do two parents hold the same wherever that shows through
+ * @child:	after image_load_bat()
+ * @old:	chain of one, after chain_load_bats()
+ * @parents:	of the other, too
+ * @end:	virtual sector to stop before
+ * @at:		result: first byte that differs
+ *
+ * Return: VHDCTL_OK; VHDCTL_ID_MISMATCH if they differ; or another exit code after a message.
+ */
+int new_parent_compare(struct image *child, struct chain *old, struct chain *parents, u64 end,
+		       u64 *at)
+{
+	struct comparison k = { .child = { .layer = { child }, .nr = 1 } };
+	int ret = diff_disks(old, parents, end, shows_through, &k, false);
+
+	*at = k.at << VHD_SECTOR_SHIFT;
+	return ret;
 }
 
 static int hint_insist(const struct image *img, int ret)
@@ -96,8 +127,8 @@ static int hint_insist(const struct image *img, int ret)
 static int compare(struct chain *c, struct chain *parents)
 {
 	struct image *img = c->layer[0];
-	struct comparison k = { .child = { .layer = { img }, .nr = 1 }, .at = ~0ULL };
 	struct chain old = { .nr = c->nr - 1 };
+	u64 at = 0;
 	int ret;
 
 	memcpy(old.layer, c->layer + 1, old.nr * sizeof(*old.layer));
@@ -105,11 +136,11 @@ static int compare(struct chain *c, struct chain *parents)
 	if (!ret)
 		ret = chain_load_bats(&old);
 	if (!ret)
-		ret = diff_disks(&old, parents, img->layout.capacity, shows_through, &k);
-	if (k.at == ~0ULL)
+		ret = new_parent_compare(img, &old, parents, img->layout.capacity, &at);
+	if (ret != VHDCTL_ID_MISMATCH)
 		return ret;
 	msg_error("%s: differs from %s, the parent of %s, at byte %llu of the disk",
-		  parents->layer[0]->path, old.layer[0]->path, img->path, k.at);
+		  parents->layer[0]->path, old.layer[0]->path, img->path, at);
 	return hint_insist(img, ret);
 }
 

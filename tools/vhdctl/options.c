@@ -46,7 +46,12 @@ static const struct option_desc descs[OPT_NR] = {
 	[OPT_FORCE] = { 0, "force", NULL, "fail pending I/O and detach a device in use" },
 	[OPT_ALL] = { 0, "all", NULL, "all devices" },
 	[OPT_CHAIN] = { 0, "chain", NULL, "describe every file of the chain, leaf first" },
-	[OPT_REPAIR] = { 0, "repair", NULL, "write missing or wrong footers again" },
+	[OPT_REPAIR] = { 0, "repair", NULL, "mend what can be mended without loss" },
+	[OPT_DROP] = { 0, "drop", "WHAT",
+		"give up bad entries, leaks, or block N (repeatable)", "bad leaks" },
+	[OPT_BACKUP] = { 0, "backup", "FILE", "keep the old metadata there (IMAGE.saved)" },
+	[OPT_NO_BACKUP] = { 0, "no-backup", NULL, "keep no copy of the old metadata" },
+	[OPT_RESTORE] = { 0, "restore", "FILE", "put back what --backup has kept" },
 	[OPT_AZURE] = { 0, "azure", NULL, "check also what Azure demands" },
 	[OPT_EXTENTS] = { 0, "extents", NULL,
 		"split runs where they are not contiguous in the file" },
@@ -54,8 +59,7 @@ static const struct option_desc descs[OPT_NR] = {
 		"only give back the storage of zeros; move nothing" },
 	[OPT_SHRINK] = { 0, "shrink", NULL, "the disk may become smaller" },
 	[OPT_NAME] = { 0, "name", "NAME", "a name for the device" },
-	[OPT_TYPE] = { 't', "type", "TYPE", "fixed or dynamic (default)",
-		"fixed dynamic" },
+	[OPT_TYPE] = { 't', "type", "TYPE", "fixed or dynamic (default)", "fixed dynamic" },
 	[OPT_SIZE] = { 's', "disk-size", "SIZE", "virtual size; suffixes K, M, G, T" },
 	[OPT_BLOCK] = { 'b', "block-size", "SIZE", "2M (default), 512K or a power of two",
 		"2M 512K" },
@@ -78,6 +82,7 @@ static const struct option_desc descs[OPT_NR] = {
 	[OPT_OUT] = { 0, "out", "NEW", "write a new file and change no other" },
 	[OPT_DRY_RUN] = { 0, "dry-run", NULL, "only say what would be written" },
 	[OPT_SCAN] = { 0, "scan", "DIR", "refuse if other files below DIR would change" },
+	[OPT_RELINK] = { 0, "relink", "CHILD", "the result becomes its parent (repeatable)" },
 	[OPT_HELP] = { 'h', "help", NULL, "print this text" },
 };
 
@@ -282,6 +287,16 @@ static bool set_to(struct options *o, const char *value)
 	       !strcmp(value, "dynamic") || bad_value(OPT_TO, value);
 }
 
+static bool set_drop(struct options *o, const char *value)
+{
+	u64 block;
+
+	if (strcmp(value, "bad") && strcmp(value, "leaks") &&
+	    (!parse_size(value, &block) || block >= VHD_MAX_BLOCKS))
+		return bad_value(OPT_DROP, value);
+	return add_string(&o->drops, &o->nr_drops, value);
+}
+
 static bool *flag_of(struct options *o, int id)
 {
 	switch (id) {
@@ -300,6 +315,7 @@ static bool *flag_of(struct options *o, int id)
 	case OPT_ALL:		return &o->all;
 	case OPT_CHAIN:		return &o->chain;
 	case OPT_REPAIR:	return &o->repair;
+	case OPT_NO_BACKUP:	return &o->no_backup;
 	case OPT_AZURE:
 	case OPT_FOR_AZURE:	return &o->azure;
 	case OPT_PROGRESS:	return &o->progress;
@@ -307,6 +323,20 @@ static bool *flag_of(struct options *o, int id)
 	case OPT_PUNCH:		return &o->punch;
 	case OPT_DRY_RUN:	return &o->dry_run;
 	case OPT_SHRINK:	return &o->shrink;
+	}
+	return NULL;
+}
+
+static const char **text_of(struct options *o, int id)
+{
+	switch (id) {
+	case OPT_COLUMNS:	return &o->columns;
+	case OPT_SINCE:		return &o->since;
+	case OPT_INTO:		return &o->into;
+	case OPT_OUT:		return &o->out;
+	case OPT_BACKUP:	return &o->backup;
+	case OPT_RESTORE:	return &o->restore;
+	case OPT_UUID:		return &o->uuid;
 	}
 	return NULL;
 }
@@ -325,9 +355,6 @@ static bool set_value(struct options *o, int id, const char *value)
 		return set_size_rule(o, value);
 	case OPT_WATCH:
 		return set_interval(o, value);
-	case OPT_COLUMNS:
-		o->columns = value;
-		return true;
 	case OPT_CACHE:
 		return set_cache(o, value);
 	case OPT_SUBMIT:
@@ -341,24 +368,16 @@ static bool set_value(struct options *o, int id, const char *value)
 		return set_from(o, value);
 	case OPT_TO:
 		return set_to(o, value);
-	case OPT_SINCE:
-		o->since = value;
-		return true;
-	case OPT_INTO:
-		o->into = value;
-		return true;
-	case OPT_OUT:
-		o->out = value;
-		return true;
 	case OPT_SCAN:
 		return add_string(&o->scan_dirs, &o->nr_scan_dirs, value);
+	case OPT_DROP:
+		return set_drop(o, value);
+	case OPT_RELINK:
+		return add_string(&o->relinks, &o->nr_relinks, value);
 	case OPT_SIZE:
 		return set_disk_size(o, value);
 	case OPT_BLOCK:
 		return set_block_size(o, value);
-	case OPT_UUID:
-		o->uuid = value;
-		return true;
 	case OPT_HIDDEN:
 		return set_word(&o->hidden, id, value, "yes", "no");
 	case OPT_NEW_RULE:
@@ -369,11 +388,14 @@ static bool set_value(struct options *o, int id, const char *value)
 
 static bool apply(struct options *o, int id, const char *value)
 {
+	const char **text = text_of(o, id);
 	bool *flag = flag_of(o, id);
 
 	if (flag)
 		*flag = true;
-	return (flag && !value) || set_value(o, id, value);
+	if (text)
+		*text = value;
+	return text || (flag && !value) || set_value(o, id, value);
 }
 
 /* A value that may be left out is the next word if that can be nothing else. */

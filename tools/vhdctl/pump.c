@@ -6,6 +6,7 @@
  * order - so the result does not depend on the timing, and a stream gets what it
  * must - and written in any order.
  */
+#include <assert.h>
 #include <errno.h>
 #include <liburing.h>
 #include <signal.h>
@@ -360,6 +361,7 @@ static int write_data(struct pumper *p, struct slot *s, u64 from, u64 to)
 	struct op op = { .write = true, .buf = s->buf + from, .len = to - from };
 	int ret = target_place(p->t, s->pos + from, &op.pos);
 
+	p->t->written += op.len;
 	if (!ret)
 		add_op(p, s, &op);
 	return ret;
@@ -389,8 +391,10 @@ static int write_device(struct pumper *p, struct slot *s)
 {
 	if (is_zero(s->buf, s->len))
 		return target_zero(p->t, s->pos, s->len);
-	if (!s->pos)
+	if (!s->pos) {
+		p->t->written += s->len;
 		return target_hold(p->t, s->buf, s->len);
+	}
 	return write_data(p, s, 0, s->len);
 }
 
@@ -399,6 +403,8 @@ static int place(struct pumper *p, struct slot *s)
 	s->nr = 0;
 	if (!s->len)
 		return VHDCTL_OK;
+	if (p->t->kind == TARGET_STREAM)
+		p->t->written += s->len;
 	if (s->zero)
 		return target_zero(p->t, s->pos, s->len);
 	switch (p->t->kind) {
@@ -458,6 +464,9 @@ static void run(struct pumper *p)
 				       p->next - p->first == NR_SLOTS));
 	}
 }
+
+/* So many the kernel allows (IORING_MAX_CQ_ENTRIES). */
+static_assert(NR_SLOTS * MOST_OPS <= 65536);
 
 /* Room for the ends of all that can be under way, so that none is ever waited for. */
 static void open_ring(struct pumper *p)

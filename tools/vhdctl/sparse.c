@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "convert.h"
 #include "sparse.h"
 
 /**
@@ -131,12 +132,14 @@ static int punch_piece(const struct image *img, const u8 *buf, u64 pos, u64 len,
 	return ret ? ret : punch_page_run(img, pos + at - run, run, punched);
 }
 
-static int punch_extent(const struct image *img, u8 *buf, u64 pos, u64 end, u64 *punched)
+static int punch_extent(const struct image *img, u8 *buf, u64 pos, u64 end, u64 *punched,
+			struct progress *p)
 {
 	u64 len;
 	int ret = 0;
 
 	for (; !ret && pos < end; pos += len) {
+		progress_show(p, pos, img->size);
 		len = min_t(u64, end - pos, PIECE_BYTES);
 		ret = image_read(img, buf, len, pos);
 		if (!ret)
@@ -149,27 +152,32 @@ static int punch_extent(const struct image *img, u8 *buf, u64 pos, u64 end, u64 
  * punch_zeros() - give back the storage of every page of zeros in a file
  * @img:	an image open for writing and exclusively locked
  * @punched:	bytes of them
+ * @progress:	say on standard error how far it is
  *
  * No byte of the file changes, whatever it means, so a crash does no harm.
  *
  * Return: 0 or a negative errno; -EOPNOTSUPP if the file system has no holes.
  */
-int punch_zeros(struct image *img, u64 *punched)
+int punch_zeros(struct image *img, u64 *punched, bool progress)
 {
 	u64 pos = 0, end = img->size, data, data_end;
 	u8 *buf = malloc(PIECE_BYTES);
 	int ret = buf ? 0 : -ENOMEM;
+	struct progress p;
 
 	*punched = 0;
+	progress_start(&p, progress);
 	while (!ret && pos < end) {
 		data = next_data(img, pos, end, &data_end);
 		data = data / PAGE_BYTES * PAGE_BYTES;
 		if (data < end)
-			ret = punch_extent(img, buf, data, data_end, punched);
+			ret = punch_extent(img, buf, data, data_end, punched, &p);
 		pos = data < end ? data_end : end;
 	}
 	free(buf);
 	if (!ret && fsync(img->fd))
 		ret = -errno;
+	if (!ret)
+		progress_end(&p, end);
 	return ret;
 }

@@ -33,30 +33,34 @@ static const struct command commands[] = {
 	  OPT_BIT(OPT_OVERWRITE), 1, 1 },
 	{ "snapshot", snapshot_main, "FILE NEW", "Make NEW a child of FILE",
 	  OPTS_CHAIN | OPT_BIT(OPT_OVERWRITE), 2, 2 },
-	{ "check", check_main, "FILE", "Look for faults in a VHD file",
-	  OPTS_CHAIN | OPT_BIT(OPT_REPAIR) | OPT_BIT(OPT_JSON) | OPT_BIT(OPT_AZURE), 1, 1 },
+	{ "check", check_main, "FILE", "Look for faults in a VHD file, and mend them",
+	  OPTS_CHAIN | OPT_BIT(OPT_REPAIR) | OPT_BIT(OPT_JSON) | OPT_BIT(OPT_AZURE) |
+	  OPT_BIT(OPT_DROP) | OPT_BIT(OPT_BACKUP) | OPT_BIT(OPT_NO_BACKUP) |
+	  OPT_BIT(OPT_RESTORE), 1, 1 },
 	{ "set", set_main, "FILE", "Change the parent, the unique id and other fields",
 	  OPT_BIT(OPT_NEW_PARENT) | OPT_BIT(OPT_PARENTS_IN) | OPT_BIT(OPT_NO_LOCATORS) |
 	  OPT_BIT(OPT_IGNORE_ID) | OPT_BIT(OPT_MAX_DEPTH) | OPT_BIT(OPT_UUID) |
 	  OPT_BIT(OPT_HIDDEN) | OPT_BIT(OPT_NEW_RULE), 1, 1 },
 	{ "compact", compact_main, "FILE", "Drop blocks that are not needed, and the space of gaps",
-	  OPTS_CHAIN | OPT_BIT(OPT_PUNCH) | OPT_BIT(OPT_JSON), 1, 1 },
+	  OPTS_CHAIN | OPT_BIT(OPT_PUNCH) | OPT_BIT(OPT_PROGRESS) | OPT_BIT(OPT_JSON), 1, 1 },
 	{ "merge", merge_main, "FILE", "Put what FILE holds into a parent, or into a new file",
 	  OPTS_CHAIN | OPT_BIT(OPT_INTO) | OPT_BIT(OPT_OUT) | OPT_BIT(OPT_DRY_RUN) |
-	  OPT_BIT(OPT_SCAN) | OPT_BIT(OPT_OVERWRITE) | OPT_BIT(OPT_PROGRESS) |
-	  OPT_BIT(OPT_JSON), 1, 1 },
+	  OPT_BIT(OPT_SCAN) | OPT_BIT(OPT_RELINK) | OPT_BIT(OPT_OVERWRITE) |
+	  OPT_BIT(OPT_PROGRESS) | OPT_BIT(OPT_JSON), 1, 1 },
 	{ "resize", resize_main, "FILE [+|-]SIZE", "Make the disk of a VHD file larger or smaller",
 	  (OPTS_CHAIN & ~OPT_BIT(OPT_SIZE_RULE)) | OPT_BIT(OPT_SHRINK) | OPT_BIT(OPT_JSON), 2, 2 },
 	{ "map", map_main, "FILE|DEV", "Show which file of the chain holds what",
 	  OPTS_CHAIN | OPT_BIT(OPT_JSON) | OPT_BIT(OPT_EXTENTS), 1, 1 },
 	{ "diff", diff_main, "A B", "Show where two disks differ",
-	  OPTS_CHAIN | OPT_BIT(OPT_JSON), 2, 2 },
+	  OPTS_CHAIN | OPT_BIT(OPT_PROGRESS) | OPT_BIT(OPT_JSON), 2, 2 },
 	{ "convert", convert_main, "SRC DST", "Copy a disk, flattened, to another format",
 	  OPTS_CHAIN | OPT_BIT(OPT_FROM) | OPT_BIT(OPT_TO) | OPT_BIT(OPT_BLOCK) |
-	  OPT_BIT(OPT_FOR_AZURE) | OPT_BIT(OPT_OVERWRITE) | OPT_BIT(OPT_PROGRESS), 2, 2 },
+	  OPT_BIT(OPT_FOR_AZURE) | OPT_BIT(OPT_OVERWRITE) | OPT_BIT(OPT_PROGRESS) |
+	  OPT_BIT(OPT_JSON), 2, 2 },
 	{ "export", export_main, "--since PARENT SRC DST",
 	  "Write what differs from PARENT as a child of it",
-	  OPTS_CHAIN | OPT_BIT(OPT_SINCE) | OPT_BIT(OPT_BLOCK) | OPT_BIT(OPT_OVERWRITE), 2, 2 },
+	  OPTS_CHAIN | OPT_BIT(OPT_SINCE) | OPT_BIT(OPT_BLOCK) | OPT_BIT(OPT_OVERWRITE) |
+	  OPT_BIT(OPT_PROGRESS), 2, 2 },
 	{ "monitor", monitor_main, "", "Print events as they happen",
 	  OPT_BIT(OPT_JSON), 0, 0 },
 };
@@ -123,6 +127,7 @@ static int run(const struct command *cmd, int argc, char **argv)
 	free(o.parents);
 	free(o.parent_dirs);
 	free(o.scan_dirs);
+	free(o.relinks);
 	return ret;
 }
 

@@ -89,6 +89,13 @@ struct options {
 	bool dry_run;
 	const char **scan_dirs;
 	unsigned int nr_scan_dirs;
+	const char **drops;
+	unsigned int nr_drops;
+	const char *backup;
+	bool no_backup;
+	const char *restore;
+	const char **relinks;
+	unsigned int nr_relinks;
 
 	char **args;
 	int nr_args;
@@ -125,7 +132,8 @@ enum option_id {
 	OPT_NAME, OPT_TYPE, OPT_SIZE, OPT_BLOCK, OPT_OVERWRITE,
 	OPT_NEW_PARENT, OPT_UUID, OPT_HIDDEN, OPT_NEW_RULE, OPT_PUNCH, OPT_SHRINK,
 	OPT_FROM, OPT_TO, OPT_FOR_AZURE, OPT_PROGRESS, OPT_SINCE,
-	OPT_INTO, OPT_OUT, OPT_DRY_RUN, OPT_SCAN, OPT_HELP,
+	OPT_INTO, OPT_OUT, OPT_DRY_RUN, OPT_SCAN, OPT_RELINK,
+	OPT_DROP, OPT_BACKUP, OPT_NO_BACKUP, OPT_RESTORE, OPT_HELP,
 	OPT_NR
 };
 
