@@ -19,15 +19,17 @@ help:
 	@echo '  make                  the module and vhdctl'
 	@echo '  make module           the module, for KERNELDIR=$(KERNELDIR)'
 	@echo '  make tools            vhdctl, as build/vhdctl'
-	@echo '  make install          the module by DKMS, vhdctl and manual pages'
+	@echo '  make install          the module by DKMS, vhdctl and what udev and systemd need'
 	@echo '  make dkms-install     the module alone'
 	@echo '  make uninstall        what install installed'
+	@echo '  make deb              Debian packages, in build/deb'
 	@echo '  make demo             a chain at work in a virtual machine'
 	@echo '  make check            every test; ends in "N passed, N failed"'
 	@echo '  make check-host       those that need no virtual machine'
 	@echo '  make style            the house style alone'
 	@echo '  make fuzz T=SECONDS   the fuzzers, each for T seconds (60)'
 	@echo '  make test-vm LANE=oldstable|backports|latest|debug [CASES="..."]'
+	@echo '  make check-packages   packages, installed and purged in clean systems'
 	@echo '  make soak             what is too long for make check'
 	@echo '  make mutants          do power cuts show what the driver needs for them?'
 	@echo '  make bench [KERNELS="oldstable latest"] [PAIRS=15] [RUN_SECONDS=5]'
@@ -56,6 +58,7 @@ tools:
 		echo 'vhdctl is built with libmnl, liburing, libsmartcols and libuuid:'; \
 		echo 'on Debian, "tools/scripts/setup tools" installs them.'; exit 1; }
 	$(Q)$(MAKE) -C tools/vhdctl
+	$(Q)$(MAKE) -C tools/systemd
 
 install: dkms-install tools-install
 
@@ -69,6 +72,10 @@ uninstall:
 	$(Q)tools/scripts/dkms-install --remove $(DKMS_SOURCE)
 	$(Q)tools/scripts/tools-install --remove $(DESTDIR)$(PREFIX)
 
+deb:
+	$(Q)tools/scripts/setup deb
+	$(Q)tools/scripts/deb
+
 demo:
 	$(Q)tests/demo/demo
 
@@ -78,13 +85,16 @@ check:
 check-host:
 	$(Q)tests/check.sh style host fuzz
 
+check-packages:
+	$(Q)tests/check.sh packages
+
 style:
 	$(Q)tools/scripts/setup style
 	$(Q)tools/scripts/style
 
 T ?= 60
 fuzz:
-	$(Q)tools/scripts/setup host
+	$(Q)tools/scripts/setup tools host
 	$(Q)$(MAKE) -C tests/fuzz run T=$(T)
 
 LANE ?= oldstable
@@ -140,6 +150,6 @@ clean:
 	$(Q)rm -f Module.symvers modules.order .Module.symvers.cmd .modules.order.cmd
 
 .PHONY: all help module-if-possible module tools install dkms-install \
-	tools-install uninstall demo check check-host style fuzz test-vm soak \
+	tools-install uninstall deb demo check check-host check-packages style fuzz test-vm soak \
 	mutants bench bench-smoke bench-convert bench-ready \
 	ynl ynl-check clean

@@ -17,6 +17,7 @@ mkdir -p "$log"
 declare -A share=(
 	[setup]=20 [style]=2 [host]=6 [fuzz]=2 [oldstable]=43 [kill]=14 [cuts]=8
 	[debug]=28 [memory]=4 [bench]=4 [backports]=12 [latest]=12
+	[packages]=25 [hosts]=30
 	[soak]=240 [soak-debug]=60 [soak-fuzz]=140 [soak-kcsan]=60
 )
 slack=${CHECK_SLACK:-2}
@@ -25,12 +26,12 @@ declare -A lanes_of=(
 	[style]=oldstable [oldstable]=oldstable [kill]=oldstable [cuts]=oldstable
 	[debug]=debug [memory]=oldstable [backports]=backports [latest]=latest
 	[bench]=oldstable [soak]=oldstable [soak-debug]=debug
-	[soak-kcsan]=kcsan
+	[soak-kcsan]=kcsan [hosts]=oldstable
 )
 declare -A suite_of=(
 	[oldstable]=oldstable [cuts]=cuts [debug]=debug [memory]=memory [backports]=short
 	[latest]=short [soak]=soak [soak-debug]=soak-debug
-	[soak-kcsan]=soak-kcsan
+	[soak-kcsan]=soak-kcsan [hosts]=hosts
 )
 # MiB of the virtual machine, if it is not as much as everybody gets.
 declare -A memory_of=([memory]=512)
@@ -122,18 +123,24 @@ run_host() {
 	step quiet help tests/host/help_test.sh
 	step quiet hostile /usr/bin/python3 tests/host/hostile_test.py
 	step quiet scan /usr/bin/python3 tests/host/scan_test.py
+	step quiet progress /usr/bin/python3 tests/host/progress_test.py
 	step quiet diff /usr/bin/python3 tests/host/diff_test.py
 	step quiet compact /usr/bin/python3 tests/host/compact_test.py
 	step quiet relink /usr/bin/python3 tests/host/relink_test.py
 	step quiet merge /usr/bin/python3 tests/host/merge_test.py
+	step quiet adopt make -C tests/host adopt
 	step quiet resize /usr/bin/python3 tests/host/resize_test.py
+	step quiet vhdtab /usr/bin/python3 tests/host/vhdtab_test.py
 	step quiet recorder make -C tests/host recorder
 	step quiet interop /usr/bin/python3 tests/host/interop_test.py
+	step quiet repair /usr/bin/python3 tests/host/repair_test.py
 	step quiet badinput make -C tests/vm/prog check-host
 	step quiet cuts make -C tests/vm/prog check-cuts
 	step quiet bench-arithmetic /usr/bin/python3 tests/bench/selftest.py
 	step quiet images /usr/bin/python3 tests/images/selftest.py
 }
+
+run_packages() { step aloud packages tests/packages/run; }
 
 run_fuzz() { step quiet fuzz make -C tests/fuzz smoke; }
 
@@ -177,7 +184,8 @@ sets_needed() {
 	echo tools
 	! needs style style || echo style
 	! needs host host fuzz soak-fuzz || echo host
-	! needs vm oldstable kill cuts debug memory backports latest soak soak-debug soak-kcsan bench ||
+	! needs packages packages || printf '%s\n' deb packages
+	! needs vm oldstable kill cuts debug memory backports latest soak soak-debug soak-kcsan bench hosts ||
 		echo vm
 }
 
@@ -230,7 +238,7 @@ run() { # GROUP
 	start=$(date +%s)
 	echo "== $group"
 	case $group in
-	setup|style|host|fuzz|soak-fuzz|kill|cuts|bench) "run_$group" ;;
+	setup|style|host|fuzz|soak-fuzz|kill|cuts|packages|bench) "run_$group" ;;
 	*) run_vm ;;
 	esac
 	minutes=$(awk -v s=$(($(date +%s) - start)) 'BEGIN { printf "%.1f", s / 60 }')
@@ -293,7 +301,7 @@ machines=()
 run setup
 for group in "${groups[@]}"; do
 	case $group in
-	style|host|fuzz|soak-fuzz) run "$group" ;;
+	style|host|fuzz|soak-fuzz|packages) run "$group" ;;
 	bench) ;;
 	*) machines+=("$group") ;;
 	esac

@@ -5,6 +5,7 @@ import gzip
 import lzma
 import os
 import stat
+import sys
 
 # What it takes to reach the host's root; all else is loaded from there.
 MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay")
@@ -14,8 +15,8 @@ def _name(path):
     return os.path.basename(path).split(".ko")[0].replace("-", "_")
 
 
-def module_files(modules_dir):
-    """Paths of MODULES and what they depend on, in load order."""
+def module_files(modules_dir, names=MODULES):
+    """Paths of modules and what they depend on, in load order."""
     depends = {}
     with open(os.path.join(modules_dir, "modules.dep"), encoding="ascii") as f:
         for line in f:
@@ -31,7 +32,7 @@ def module_files(modules_dir):
         if path not in order:
             order.append(path)
 
-    for name in MODULES:
+    for name in names:
         # A name that is missing is built in; if not, the boot says so.
         if name in depends:
             add(depends[name][0])
@@ -72,18 +73,31 @@ class Archive:
         return b"".join(self.parts)
 
 
-def build(out, modules_dir, guest_dir, busybox="/bin/busybox"):
-    """Write the initramfs for the kernel of modules_dir to the file out."""
+def write(out, scripts, modules_dir, names=MODULES, busybox="/bin/busybox"):
+    """An initramfs of busybox, scripts (a path by name) and modules, in the file out."""
     archive = Archive()
     for name in ("bin", "dev", "modules", "guest"):
         archive.directory(name)
     archive.console()
     with open(busybox, "rb") as f:
         archive.file("bin/busybox", f.read())
-    for source, name in (("initramfs", "init"), ("init", "guest/init")):
-        with open(os.path.join(guest_dir, source), "rb") as f:
+    for name, source in scripts.items():
+        with open(source, "rb") as f:
             archive.file(name, f.read())
-    for number, path in enumerate(module_files(modules_dir)):
+    for number, path in enumerate(module_files(modules_dir, names)):
         archive.file(f"modules/{number:02}-{_name(path)}.ko", _read_module(path))
     with gzip.open(out, "wb", compresslevel=1) as f:
         f.write(archive.bytes())
+
+
+def build(out, modules_dir, guest_dir, init=None):
+    """Write the initramfs for the kernel of modules_dir to the file out.
+
+    init is the script that becomes process 1, guest_dir/init if it is None.
+    """
+    write(out, {"init": os.path.join(guest_dir, "initramfs"),
+                "guest/init": init or os.path.join(guest_dir, "init")}, modules_dir)
+
+
+if __name__ == "__main__":
+    build(*sys.argv[1:])
