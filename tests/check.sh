@@ -131,6 +131,7 @@ run_host() {
 	step quiet adopt make -C tests/host adopt
 	step quiet resize /usr/bin/python3 tests/host/resize_test.py
 	step quiet vhdtab /usr/bin/python3 tests/host/vhdtab_test.py
+	step quiet boot tests/host/boot_test.sh
 	step quiet recorder make -C tests/host recorder
 	step quiet interop /usr/bin/python3 tests/host/interop_test.py
 	step quiet repair /usr/bin/python3 tests/host/repair_test.py

@@ -1,0 +1,86 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# usage: boot_test.sh
+#
+# What vhdblk-boot understands of rd.vhd=, and what it says, in each shell that an
+# initramfs may have.
+set -u
+
+here=$(cd "$(dirname "$0")/../.." && pwd)
+passed=0 failed=0
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export VHD_ROOT=$work VHDBLK_LIB=$here/tools/boot
+
+check() { # TEXT STATUS WORDS ARGUMENT...: what vhdblk-boot says to them has the words
+	local text=$1 want=$2 words=$3 said status=0
+	shift 3
+	said=$("${shell[@]}" "$here/tools/boot/vhdblk-boot" "$@" 2>&1) || status=$?
+	if [ "$status" = "$want" ] && [[ $said == *"$words"* ]] &&
+		{ [ -n "$words" ] || [ -z "$said" ]; }; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+		echo "not ok - ${shell[*]}: $text: status $status, said: $said"
+	fi
+}
+
+good() { check "$1" 0 '' add "$1"; }
+bad() { check "$1" 1 "rd.vhd=$1: $2" add "$1"; }
+state() { # QUEUED FAILED
+	local have
+	have="$(find "$work/run/initramfs/vhd/queue" -type f | wc -l)"
+	have+=" $(find "$work/run/initramfs/vhd/failed" -type f | wc -l)"
+	if [ "$have" = "$*" ]; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+		echo "not ok - ${shell[*]}: queued and failed: $have, not $*"
+	fi
+}
+
+one_shell() {
+	shell=("$@")
+	rm -rf "$work"/*
+	good "LABEL=a:/x.vhd"
+	good "UUID=1234:/x.vhd:ro"
+	good "PARTUUID=1-2:/a/b.vhd:parents-in=/g,parent=LABEL=b:/g/p.vhd"
+	good "/dev/sda1:/x.vhd:snapshot"
+	good "/dev/disk/by-path/pci-0000:00:1f.2-ata-1:/x.vhd:snapshot=tmpfs,name=root"
+	good 'PARTLABEL=two\040words:/a\072b.vhd:snapshot=UUID=9:/c.vhd,cache=buffered'
+	state 6 0
+	bad "/x.vhd" "it is not DEVICE:/path"
+	bad "sda1:/x.vhd" "it is not DEVICE:/path"
+	bad "LABEL=:/x.vhd" "it is not DEVICE:/path"
+	bad "LABEL=a:x.vhd" "it is not DEVICE:/path"
+	bad 'LABEL=a:/vm\x.vhd' 'a backslash that is not \ooo'
+	bad "LABEL=a:/x.vhd:r0" "unknown option 'r0'"
+	bad "LABEL=a:/x.vhd:ro=1" "'ro' takes no value"
+	bad "LABEL=a:/x.vhd:name" "'name' needs a value"
+	bad "LABEL=a:/x.vhd:parent=p.vhd" "'parent=p.vhd' is no [device:]/path"
+	bad "LABEL=a:/x.vhd:parents-in=b:/p" "'parents-in=b:/p' is no [device:]/path"
+	bad "LABEL=a:/x.vhd:snapshot=disk" "'snapshot=disk' is neither"
+	state 6 0
+	check "nothing is there" 1 '' attach
+	# A device that can be opened, with nothing on it.
+	mkdir -p "$work/dev/disk/by-label"
+	truncate -s 1M "$work/a"
+	ln -s "$work/a" "$work/dev/disk/by-label/a"
+	check "no file system" 1 "there is no file system on $work/a" attach
+	state 5 1
+	check "what is waited for" 0 "there is no UUID=1234" give-up
+	state 0 6
+	check "nothing is left" 0 '' attach
+	check "the image is there, its parent is not" 0 '' add "LABEL=a:/x:parents-in=LABEL=z:/g"
+	check "it waits" 1 '' attach
+	state 1 6
+	check "and says for what" 0 "there is no LABEL=z" give-up
+	check "no such command" 2 "usage:" frob
+}
+
+one_shell dash
+one_shell busybox sh
+one_shell bash
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
