@@ -21,7 +21,8 @@ help:
 	@echo '  make tools            vhdctl, as build/vhdctl'
 	@echo '  make install          the module by DKMS, vhdctl and what udev and systemd need'
 	@echo '  make dkms-install     the module alone'
-	@echo '  make uninstall        what install installed'
+	@echo '  make boot-install     what starts a system from a VHD: dracut, initramfs-tools'
+	@echo '  make uninstall        what both installed'
 	@echo '  make deb              Debian packages, in build/deb'
 	@echo '  make demo             a chain at work in a virtual machine'
 	@echo '  make check            every test; ends in "N passed, N failed"'
@@ -68,7 +69,11 @@ dkms-install:
 tools-install: tools
 	$(Q)tools/scripts/tools-install $(DESTDIR)$(PREFIX)
 
+boot-install:
+	$(Q)tools/scripts/boot-install $(DESTDIR)/
+
 uninstall:
+	$(Q)tools/scripts/boot-install --remove $(DESTDIR)/
 	$(Q)tools/scripts/dkms-install --remove $(DKMS_SOURCE)
 	$(Q)tools/scripts/tools-install --remove $(DESTDIR)$(PREFIX)
 
@@ -149,7 +154,7 @@ clean:
 		-o -name '*.mod.c' -o -name '.*.cmd' -o -name modules.order \) -delete
 	$(Q)rm -f Module.symvers modules.order .Module.symvers.cmd .modules.order.cmd
 
-.PHONY: all help module-if-possible module tools install dkms-install \
+.PHONY: all help module-if-possible module tools install boot-install dkms-install \
 	tools-install uninstall deb demo check check-host check-packages style fuzz test-vm soak \
 	mutants bench bench-smoke bench-convert bench-ready \
 	ynl ynl-check clean
