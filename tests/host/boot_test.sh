@@ -42,7 +42,7 @@ state() { # QUEUED FAILED
 
 one_shell() {
 	shell=("$@")
-	rm -rf "$work"/*
+	rm -rf "${work:?}"/*
 	good "LABEL=a:/x.vhd"
 	good "UUID=1234:/x.vhd:ro"
 	good "PARTUUID=1-2:/a/b.vhd:parents-in=/g,parent=LABEL=b:/g/p.vhd"
@@ -76,6 +76,21 @@ one_shell() {
 	check "it waits" 1 '' attach
 	state 1 6
 	check "and says for what" 0 "there is no LABEL=z" give-up
+	# A swap with a system that sleeps: its header says so at the end of a page.
+	truncate -s 1M "$work/swap"
+	mkswap -q "$work/swap" 2> /dev/null
+	printf 'S1SUSPEND' | dd of="$work/swap" bs=1 seek=4086 conv=notrunc status=none
+	mkdir -p "$work/proc"
+	ln -s "$work/swap" "$work/dev/disk/by-label/swap"
+	check "another for a device that is there" 0 '' add "LABEL=a:/x"
+	echo "root=x resume=LABEL=swap quiet" > "$work/proc/cmdline"
+	check "nothing is mounted under a system that sleeps" 1 '' attach
+	state 1 7
+	echo "root=x resume=LABEL=swap noresume" > "$work/proc/cmdline"
+	check "unless it is not to be woken up" 0 "there is no file system" attach
+	check "another" 0 '' add "LABEL=a:/x"
+	echo "resume=LABEL=swap" > "$work/proc/cmdline"
+	check "what is not attached for it" 0 "has a system that sleeps" give-up
 	check "no such command" 2 "usage:" frob
 }
 

@@ -186,7 +186,7 @@ look_for_mode() { # NAME VALUE
 	esac
 }
 
-# Prints the device.
+# Prints the device, and which file is its leaf.
 attach_image() {
 	image_host=$(host "$(unescape "$image_dev")" "$mode") || return 1
 	leaf=$image_host$(unescape "$image_path")
@@ -197,12 +197,12 @@ $leaf
 $parents"
 		leaf=$(child "$parents") || return 1
 	fi
+	echo "leaf $leaf"
 	call_vhdctl attach "$parents
 $(for_options "$image_options" device_argument)" "$leaf"
 }
 
-# Prints what has become of it, for later: the device is the only line that begins with
-# a slash.
+# Prints what has become of it: SPEC, and in further lines the device and its leaf.
 attach_one() { # SPEC
 	split_spec "$1"
 	image_path=$path image_dev=$dev image_options=$options
@@ -213,7 +213,7 @@ attach_one() { # SPEC
 	printf '%s\n%s\n' "$1" "$words"
 	[ "$status" -ne 0 ] || return 0
 	say "rd.vhd=$1: not attached"
-	printf '%s\n' "$words" | while read -r line; do
+	printf '%s\n' "$words" | grep -v '^leaf ' | while read -r line; do
 		say "  ${line#vhdctl: }"
 	done
 	return 1
@@ -240,6 +240,8 @@ detach() { # ''|final
 	done
 	left=$(devices; hosts_mounted)
 	[ -n "$left" ] || return 0
-	[ -z "$1" ] || say "still in use: $(echo $left)" "$words"
+	[ -z "$1" ] || printf '%s\n' "$left" "$words" | while read -r line; do
+		say "still in use: $line"
+	done
 	return 1
 }
