@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Lanes whose packages fit this release: oldstable and backports.  Kernel and
+# Lanes whose packages fit this release: oldstable, cloud and backports.  Kernel and
 # headers are unpacked into the cache; nothing is installed on the machine.
 
 setup_oldstable() {
 	fresh oldstable || debian_lane oldstable \
+		bookworm "$(mirror)" bookworm-security "$(security_mirror)"
+}
+
+# The same version as oldstable's, configured for virtual machines: what a system that has
+# the other can be given as a new kernel.
+setup_cloud() {
+	fresh cloud || debian_lane cloud \
 		bookworm "$(mirror)" bookworm-security "$(security_mirror)"
 }
 
@@ -14,7 +21,7 @@ setup_backports() {
 
 # debian_lane LANE SUITE URI...
 debian_lane() {
-	local lane=$1 apt=$CACHE/$1/apt image version
+	local lane=$1 apt=$CACHE/$1/apt name=linux-image-amd64 image version
 	shift
 	need gcc-12 make rsync xz-utils kmod libelf1
 	if ! apt_setup "$apt" "$@"; then
@@ -22,8 +29,9 @@ debian_lane() {
 		echo "lane: $lane: lists not refreshed, keeping $(meta "$lane" version)" >&2
 		return
 	fi
-	image=$(newest "$apt" linux-image-amd64 'linux-image-[0-9].*')
-	[ -n "$image" ] || die "$lane: no linux-image-amd64 in its suites"
+	[ "$lane" != cloud ] || name=linux-image-cloud-amd64
+	image=$(newest "$apt" "$name" 'linux-image-[0-9].*')
+	[ -n "$image" ] || die "$lane: no $name in its suites"
 	version=${image#linux-image-}
 	if [ -e "$CACHE/$lane/$version/meta" ]; then
 		use "$lane" "$version"
