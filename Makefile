@@ -31,6 +31,7 @@ help:
 	@echo '  make fuzz T=SECONDS   the fuzzers, each for T seconds (60)'
 	@echo '  make test-vm LANE=oldstable|backports|latest|debug [CASES="..."]'
 	@echo '  make check-packages   packages, installed and purged in clean systems'
+	@echo '  make check-boot       systems that boot from a VHD; an hour, emulated'
 	@echo '  make soak             what is too long for make check'
 	@echo '  make mutants          do power cuts show what the driver needs for them?'
 	@echo '  make bench [KERNELS="oldstable latest"] [PAIRS=15] [RUN_SECONDS=5]'
@@ -92,6 +93,9 @@ check-host:
 
 check-packages:
 	$(Q)tests/check.sh packages
+
+check-boot:
+	$(Q)tests/check.sh boot
 
 style:
 	$(Q)tools/scripts/setup style
@@ -155,6 +159,7 @@ clean:
 	$(Q)rm -f Module.symvers modules.order .Module.symvers.cmd .modules.order.cmd
 
 .PHONY: all help module-if-possible module tools install boot-install dkms-install \
-	tools-install uninstall deb demo check check-host check-packages style fuzz test-vm soak \
+	tools-install uninstall deb demo check check-host check-packages check-boot style fuzz \
+	test-vm soak \
 	mutants bench bench-smoke bench-convert bench-ready \
 	ynl ynl-check clean

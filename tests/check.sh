@@ -17,7 +17,7 @@ mkdir -p "$log"
 declare -A share=(
 	[setup]=20 [style]=2 [host]=6 [fuzz]=2 [oldstable]=43 [kill]=14 [cuts]=8
 	[debug]=28 [memory]=4 [bench]=4 [backports]=12 [latest]=12
-	[packages]=25 [hosts]=30
+	[packages]=25 [hosts]=30 [boot]=60
 	[soak]=240 [soak-debug]=60 [soak-fuzz]=140 [soak-kcsan]=60
 )
 slack=${CHECK_SLACK:-2}
@@ -26,7 +26,7 @@ declare -A lanes_of=(
 	[style]=oldstable [oldstable]=oldstable [kill]=oldstable [cuts]=oldstable
 	[debug]=debug [memory]=oldstable [backports]=backports [latest]=latest
 	[bench]=oldstable [soak]=oldstable [soak-debug]=debug
-	[soak-kcsan]=kcsan [hosts]=oldstable
+	[soak-kcsan]=kcsan [hosts]=oldstable [boot]="oldstable cloud"
 )
 declare -A suite_of=(
 	[oldstable]=oldstable [cuts]=cuts [debug]=debug [memory]=memory [backports]=short
@@ -143,6 +143,8 @@ run_host() {
 
 run_packages() { step aloud packages tests/packages/run; }
 
+run_boot() { step aloud boot tests/boot/run; }
+
 run_fuzz() { step quiet fuzz make -C tests/fuzz smoke; }
 
 # Ten minutes each.
@@ -186,6 +188,7 @@ sets_needed() {
 	! needs style style || echo style
 	! needs host host fuzz soak-fuzz || echo host
 	! needs packages packages || printf '%s\n' deb packages
+	! needs boot boot || echo boot
 	! needs vm oldstable kill cuts debug memory backports latest soak soak-debug soak-kcsan bench hosts ||
 		echo vm
 }
@@ -239,7 +242,7 @@ run() { # GROUP
 	start=$(date +%s)
 	echo "== $group"
 	case $group in
-	setup|style|host|fuzz|soak-fuzz|kill|cuts|packages|bench) "run_$group" ;;
+	setup|style|host|fuzz|soak-fuzz|kill|cuts|packages|boot|bench) "run_$group" ;;
 	*) run_vm ;;
 	esac
 	minutes=$(awk -v s=$(($(date +%s) - start)) 'BEGIN { printf "%.1f", s / 60 }')
@@ -302,7 +305,7 @@ machines=()
 run setup
 for group in "${groups[@]}"; do
 	case $group in
-	style|host|fuzz|soak-fuzz|packages) run "$group" ;;
+	style|host|fuzz|soak-fuzz|packages|boot) run "$group" ;;
 	bench) ;;
 	*) machines+=("$group") ;;
 	esac
