@@ -115,8 +115,7 @@ host() { # DEVSPEC ro|rw
 place() { # PLACE ro|rw
 	split_place "$1"
 	place_path=$path
-	dir=$image_host
-	[ -z "$dev" ] || dir=$(host "$(unescape "$dev")" "$2") || return 1
+	dir=$(host "$(unescape "${dev:-$image_dev}")" "$2") || return 1
 	echo "$dir$(unescape "$place_path")"
 }
 
