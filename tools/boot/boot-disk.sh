@@ -44,9 +44,10 @@ mount_ntfs() { # DEVICE DIRECTORY FLAGS
 		ntfs-3g)
 			command -v ntfs-3g > /dev/null || continue
 			modprobe -q fuse
-			# systemd spares a process whose name begins so: it serves the root.
+			# systemd spares a process whose name begins so, without a directory: it
+			# serves the root.
 			ln -sf "$(command -v ntfs-3g)" /run/@ntfs-3g
-			/run/@ntfs-3g "$1" "$2" -o "$3" 2>&1 && return 0
+			(PATH=/run; exec @ntfs-3g "$1" "$2" -o "$3") 2>&1 && return 0
 			;;
 		*)
 			modprobe -q "$driver" || continue
