@@ -197,7 +197,7 @@ lanes_needed() {
 	local group
 	for group in "${groups[@]}"; do
 		echo "${lanes_of[$group]:-}"
-	done | sed '/^$/d' | sort -u
+	done | tr ' ' '\n' | sed '/^$/d' | sort -u
 }
 
 prepare() { # NAME COMMAND...
