@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # whoever sources it has set top
 # What tests of whole systems have in common; source it.
 
 check() { # TEXT COMMAND...
@@ -8,10 +8,9 @@ check() { # TEXT COMMAND...
 	if "$@"; then echo "ok - $text"; else echo "not ok - $text"; fi
 }
 
-# in_memory SIZE LOWER: $top is a directory in memory, gone with the command, and
+# in_memory SIZE LOWER: the new directory $top is in memory, gone with the command, and
 # $top/root is LOWER, to be changed at will. In a mount namespace of one's own.
 in_memory() {
-	top=$(mktemp -d)
 	mount -t tmpfs -o "size=$1" "${0##*/}" "$top"
 	trap 'cd /; umount -R "$top"; rmdir "$top"' EXIT
 	mkdir "$top/upper" "$top/work" "$top/root"

@@ -47,6 +47,7 @@ mount_ntfs() { # DEVICE DIRECTORY FLAGS
 			# systemd spares a process whose name begins so, without a directory: it
 			# serves the root.
 			ln -sf "$(command -v ntfs-3g)" /run/@ntfs-3g
+			# shellcheck disable=SC2123 # what it is for
 			(PATH=/run; exec @ntfs-3g "$1" "$2" -o "$3") 2>&1 && return 0
 			;;
 		*)
