@@ -3,6 +3,7 @@
 VERSION := $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
 KERNELDIR ?= /lib/modules/$(shell uname -r)/build
 PREFIX ?= /usr
+SYSCONFDIR ?= /etc
 DESTDIR ?=
 DKMS_SOURCE := /usr/src/vhdblk-$(VERSION)
 
@@ -19,7 +20,7 @@ help:
 	@echo '  make                  the module and vhdctl'
 	@echo '  make module           the module, for KERNELDIR=$(KERNELDIR)'
 	@echo '  make tools            vhdctl, as build/vhdctl'
-	@echo '  make install          the module by DKMS, vhdctl and what udev and systemd need'
+	@echo '  make install          the module by DKMS, vhdctl and what udev, systemd and Xen need'
 	@echo '  make dkms-install     the module alone'
 	@echo '  make boot-install     what starts a system from a VHD: dracut, initramfs-tools'
 	@echo '  make uninstall        what both installed'
@@ -68,7 +69,7 @@ dkms-install:
 	$(Q)tools/scripts/dkms-install $(DKMS_SOURCE)
 
 tools-install: tools
-	$(Q)tools/scripts/tools-install $(DESTDIR)$(PREFIX)
+	$(Q)tools/scripts/tools-install $(DESTDIR)$(PREFIX) $(DESTDIR)$(SYSCONFDIR)
 
 boot-install:
 	$(Q)tools/scripts/boot-install $(DESTDIR)/
@@ -76,7 +77,7 @@ boot-install:
 uninstall:
 	$(Q)tools/scripts/boot-install --remove $(DESTDIR)/
 	$(Q)tools/scripts/dkms-install --remove $(DKMS_SOURCE)
-	$(Q)tools/scripts/tools-install --remove $(DESTDIR)$(PREFIX)
+	$(Q)tools/scripts/tools-install --remove $(DESTDIR)$(PREFIX) $(DESTDIR)$(SYSCONFDIR)
 
 deb:
 	$(Q)tools/scripts/setup deb
