@@ -33,6 +33,7 @@ help:
 	@echo '  make test-vm LANE=oldstable|backports|latest|debug [CASES="..."]'
 	@echo '  make check-packages   packages, installed and purged in clean systems'
 	@echo '  make check-boot       systems that boot from a VHD; an hour, emulated'
+	@echo '  make check-xen        guests of Xen with chains for disks'
 	@echo '  make soak             what is too long for make check'
 	@echo '  make mutants          do power cuts show what the driver needs for them?'
 	@echo '  make bench [KERNELS="oldstable latest"] [PAIRS=15] [RUN_SECONDS=5]'
@@ -98,6 +99,9 @@ check-packages:
 check-boot:
 	$(Q)tests/check.sh boot
 
+check-xen:
+	$(Q)tests/check.sh xen
+
 style:
 	$(Q)tools/scripts/setup style
 	$(Q)tools/scripts/style
@@ -160,7 +164,7 @@ clean:
 	$(Q)rm -f Module.symvers modules.order .Module.symvers.cmd .modules.order.cmd
 
 .PHONY: all help module-if-possible module tools install boot-install dkms-install \
-	tools-install uninstall deb demo check check-host check-packages check-boot style fuzz \
-	test-vm soak \
+	tools-install uninstall deb demo check check-host check-packages check-boot check-xen \
+	style fuzz test-vm soak \
 	mutants bench bench-smoke bench-convert bench-ready \
 	ynl ynl-check clean

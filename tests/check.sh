@@ -17,7 +17,7 @@ mkdir -p "$log"
 declare -A share=(
 	[setup]=20 [style]=2 [host]=6 [fuzz]=2 [oldstable]=43 [kill]=14 [cuts]=8
 	[debug]=28 [memory]=4 [bench]=4 [backports]=12 [latest]=12
-	[packages]=25 [hosts]=30 [boot]=60
+	[packages]=25 [hosts]=40 [xen]=20 [boot]=60
 	[soak]=240 [soak-debug]=60 [soak-fuzz]=140 [soak-kcsan]=60
 )
 slack=${CHECK_SLACK:-2}
@@ -26,12 +26,12 @@ declare -A lanes_of=(
 	[style]=oldstable [oldstable]=oldstable [kill]=oldstable [cuts]=oldstable
 	[debug]=debug [memory]=oldstable [backports]=backports [latest]=latest
 	[bench]=oldstable [soak]=oldstable [soak-debug]=debug
-	[soak-kcsan]=kcsan [hosts]=oldstable [boot]="oldstable cloud"
+	[soak-kcsan]=kcsan [hosts]=oldstable [xen]=xen [boot]="oldstable cloud"
 )
 declare -A suite_of=(
 	[oldstable]=oldstable [cuts]=cuts [debug]=debug [memory]=memory [backports]=short
 	[latest]=short [soak]=soak [soak-debug]=soak-debug
-	[soak-kcsan]=soak-kcsan [hosts]=hosts
+	[soak-kcsan]=soak-kcsan [hosts]=hosts [xen]=xen
 )
 # MiB of the virtual machine, if it is not as much as everybody gets.
 declare -A memory_of=([memory]=512)
@@ -189,7 +189,7 @@ sets_needed() {
 	! needs host host fuzz soak-fuzz || echo host
 	! needs packages packages || printf '%s\n' deb packages
 	! needs boot boot || echo boot
-	! needs vm oldstable kill cuts debug memory backports latest soak soak-debug soak-kcsan bench hosts ||
+	! needs vm oldstable kill cuts debug memory backports latest soak soak-debug soak-kcsan bench hosts xen ||
 		echo vm
 }
 

@@ -18,7 +18,7 @@ install_module() {
 prepare_tree() {
 	local root=$top/root
 	install_module "$kernel" build/oldstable/vhdblk.ko
-	tools/scripts/tools-install "$root/usr"
+	tools/scripts/tools-install "$root/usr" "$root/etc"
 	tools/scripts/boot-install "$root"
 	echo "UUID=$inner_uuid / ext4 defaults 0 1" > "$root/etc/fstab"
 	echo vhdboot > "$root/etc/hostname"

@@ -1,6 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Write the initramfs of a guest in the VM, which runs guest/inner, to a file."""
+"""Write the initramfs of a guest in the VM to a file.
+
+usage: inner.py FILE MODULES_DIR [SCRIPT MODULE...]
+
+It runs guest/inner, or SCRIPT when it has loaded these modules.
+"""
 
 import os
 import sys
@@ -15,5 +20,6 @@ import initramfs  # noqa: E402
 MODULES = ("virtio_pci", "virtio_blk", "crc32c_generic", "ext4")
 
 if __name__ == "__main__":
-    out, modules_dir = sys.argv[1:]
-    initramfs.write(out, {"init": os.path.join(HERE, "guest", "inner")}, modules_dir, MODULES)
+    out, modules_dir, *own = sys.argv[1:]
+    script, *modules = own or (os.path.join(HERE, "guest", "inner"), *MODULES)
+    initramfs.write(out, {"init": script}, modules_dir, modules)

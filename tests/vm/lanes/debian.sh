@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Lanes whose packages fit this release: oldstable, cloud and backports.  Kernel and
+# Lanes whose packages fit this release: oldstable, cloud, xen and backports.  Kernel and
 # headers are unpacked into the cache; nothing is installed on the machine.
 
 setup_oldstable() {
@@ -12,6 +12,12 @@ setup_oldstable() {
 # the other can be given as a new kernel.
 setup_cloud() {
 	fresh cloud || debian_lane cloud \
+		bookworm "$(mirror)" bookworm-security "$(security_mirror)"
+}
+
+# The same kernel as oldstable's, below a hypervisor.
+setup_xen() {
+	fresh xen || debian_lane xen \
 		bookworm "$(mirror)" bookworm-security "$(security_mirror)"
 }
 
@@ -43,7 +49,7 @@ debian_lane() {
 # debian_fetch LANE VERSION
 debian_fetch() {
 	local lane=$1 version=$2 apt=$CACHE/$1/apt dir=$CACHE/$1/$2
-	local common kbuild tmp=$CACHE/$1/new kdir
+	local common kbuild tmp=$CACHE/$1/new kdir more=()
 
 	common=$(newest "$apt" "linux-headers-$version" 'linux-headers-.*-common')
 	kbuild=$(newest "$apt" "linux-headers-$version" 'linux-kbuild-.*')
@@ -53,6 +59,12 @@ debian_fetch() {
 	rm -rf "$tmp" "$dir"
 	deb_unpack "$apt" "$tmp" "linux-image-$version" "linux-headers-$version" \
 		"$common" "$kbuild"
+	if [ "$lane" = xen ]; then
+		deb_unpack "$apt" "$tmp" "$(newest "$apt" xen-system-amd64 'xen-hypervisor-[0-9].*')"
+		# QEMU boots an ELF file, not a compressed one.
+		gzip -dc "$tmp"/boot/xen-*.gz > "$tmp/boot/hypervisor"
+		more=("hypervisor=$dir/boot/hypervisor")
+	fi
 	mv "$tmp" "$dir"
 	# The packages name each other by absolute path.
 	kdir=$dir/usr/src/linux-headers-$version
@@ -61,7 +73,7 @@ debian_fetch() {
 	[ -d "$dir/lib/modules" ] || ln -sfn usr/lib "$dir/lib"
 	depmod -b "$dir" "$version"
 	adopt "$lane" "$version" "kernel=$version" "vmlinuz=$dir/boot/vmlinuz-$version" \
-		"modules=$dir/lib/modules/$version" "kdir=$kdir"
+		"modules=$dir/lib/modules/$version" "kdir=$kdir" "${more[@]}"
 	rm -rf "$apt/cache"
 }
 
