@@ -9,6 +9,11 @@ HARMLESS='the compiler differs|Skipping BTF generation|The kernel was built by|Y
 # build_lane LANE TREE
 build_lane() {
 	need rsync make
+	# A kernel whose headers bring its types has the module's own added, which takes the
+	# packages that its headers depend on; a chroot has them.
+	if [ -z "$(meta "$1" chroot)" ] && [ -e "$(meta "$1" kdir)/vmlinux" ]; then
+		need gcc-12 libelf1 pahole
+	fi
 	mkdir -p "$TOP/build/$1"
 	with_lock "build-$1-$(cksum <<<"$TOP" | cut -d' ' -f1)" build_locked "$@"
 }
