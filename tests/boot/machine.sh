@@ -56,9 +56,9 @@ watch() {
 	return 1
 }
 
-# Words for the kernel.
+# Words for the kernel. With panic= there would be no shell to ask for help in.
 command_line() { # WORD...
-	echo "console=ttyS0 panic=-1 mitigations=off tsc=reliable ro root=UUID=$inner_uuid $*"
+	echo "console=ttyS0 mitigations=off tsc=reliable ro root=UUID=$inner_uuid $*"
 }
 
 # start WORD...: with the kernel from the tree
