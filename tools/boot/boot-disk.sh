@@ -214,7 +214,7 @@ attach_one() { # SPEC
 	printf '%s\n%s\n' "$1" "$words"
 	[ "$status" -ne 0 ] || return 0
 	say "rd.vhd=$1: not attached"
-	printf '%s\n' "$words" | grep -v '^leaf ' | while read -r line; do
+	printf '%s\n' "$words" | sed '/^leaf /d' | while read -r line; do
 		say "  ${line#vhdctl: }"
 	done
 	return 1

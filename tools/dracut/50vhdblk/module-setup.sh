@@ -52,7 +52,8 @@ installkernel() {
 }
 
 install() {
-	inst_multiple vhdctl blkid readlink sed uname ln mkdir rmdir mv mount umount
+	# All that vhdblk-boot calls: dracut has no grep, nor cat.
+	inst_multiple vhdctl blkid cat ln mkdir modprobe mount mv readlink rm rmdir sed umount uname
 	inst_multiple -o ntfs-3g mount.ntfs-3g
 	inst_simple /usr/lib/vhdblk/vhdblk-boot
 	inst_simple /usr/lib/vhdblk/boot-disk.sh
