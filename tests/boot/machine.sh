@@ -58,7 +58,8 @@ watch() {
 
 # Words for the kernel. With panic= there would be no shell to ask for help in.
 command_line() { # WORD...
-	echo "console=ttyS0 mitigations=off tsc=reliable ro root=UUID=$inner_uuid $*"
+	echo "console=ttyS0 mitigations=off tsc=reliable rcupdate.rcu_cpu_stall_timeout=180" \
+		"ro root=UUID=$inner_uuid $*"
 }
 
 # start WORD...: with the kernel from the tree
@@ -102,7 +103,11 @@ boot_stuck() {
 not() { ! "$@"; }
 
 on_console() { # PATTERN
-	plain < "$log.console" | grep -aE "$1" || { plain < "$log.console" | tail -n 30; false; }
+	plain < "$log.console" | grep -aE "$1" && return
+	# Whole lines: what stands behind half of one is not counted.
+	plain < "$log.console" | tail -n 30 | sed 's/^/# /'
+	echo
+	false
 }
 
 goes_well() { # TEXT: this machine
